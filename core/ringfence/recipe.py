@@ -30,7 +30,7 @@ class Recipe:
     momentum: float = field(
         default=0.9,
         validator=[_not_negative, validators.lt(1)],
-        metadata={"help": "of sgd; Nesterov's where it is not zero"},
+        metadata={"help": "of sgd"},
     )
     weight_decay: float = field(
         default=0.0, validator=_not_negative, metadata={"help": "L2 penalty"}
