@@ -27,8 +27,8 @@ FAMILIES = {"letters": LETTERS, "signs": SIGNS}
 TEST = 1_000
 SIDE = 28
 DRAWN = 2 * SIDE  #: drawn at twice the size, so that bent edges stay smooth
-FONT_SIZE = 46  #: the widest character and its stroke just fit
-STROKES = (0, 1, 2, 3)
+FONT_SIZE = 50  #: the widest character and its stroke just fit
+STROKES = (0, 1, 2)  #: a wider one fills @ and % until they look like a nought
 CHUNK = 1_000
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
