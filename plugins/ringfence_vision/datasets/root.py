@@ -18,7 +18,7 @@ import platformdirs
 from ringfence.errors import MissingData
 
 VARIABLE = "RINGFENCE_DATA"
-SILENCE = 20.0  #: seconds without a byte after which a download is given up
+SILENCE = 10.0  #: seconds without a byte after which a download is given up
 
 
 def data_root(root: Path | None) -> Path:
@@ -49,18 +49,17 @@ def obtain(
     try:
         _download(folder, absent, fetch)
     except Exception as error:  # of sockets, archives, checksums or the disk
-        reason = f"{type(error).__name__}: {error}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"  # often of several lines
         raise missing(name, folder, absent, f"The download failed ({reason}).") from error
     return folder
 
 
 def missing(name: str, folder: Path, expected: Sequence[str], tried: str) -> MissingData:
     """Return the error that says what was looked for, where, and what to do."""
-    message = (
+    return MissingData(
         f"Data set {name!r} is not in {folder}: expected {', '.join(expected)}. {tried} "
         f"Put it there, or name the folder that holds it with --data-root or {VARIABLE}."
     )
-    return MissingData(" ".join(message.split()))  # torchvision's reasons have several lines
 
 
 def _download(folder: Path, absent: Sequence[str], fetch: Callable[[Path], object]) -> None:
