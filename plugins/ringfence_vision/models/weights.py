@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickletools
 import re
 from io import BytesIO
+from os import fstat
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -76,10 +77,10 @@ def first_line(error: Exception) -> str:
 def _bytes(file: Path) -> bytes:
     """Return what is in the file, read once, so that it cannot change while it is checked."""
     with file.open("rb") as stream:
-        data = stream.read(LIMIT + 1) if file.stat().st_size <= LIMIT else b""
-    if not 0 < len(data) <= LIMIT:
-        raise ValueError(f"it is empty, or larger than {LIMIT:,} bytes")
-    return data
+        size = fstat(stream.fileno()).st_size
+        if not 0 < size <= LIMIT:
+            raise ValueError(f"it has {size:,} bytes, of 1 to {LIMIT:,} that are read")
+        return stream.read(size)
 
 
 def _unzipped(data: bytes) -> Any:
