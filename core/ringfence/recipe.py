@@ -7,14 +7,14 @@ attribute ``recipe``, the ``recipe`` entry of the data set's ``defaults``, and t
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import field, frozen, validators
 
 NAME = "training"  #: a recipe's options are given as ``-o training.FIELD=VALUE``
 
-_positive = validators.gt(0)
-_not_negative = validators.ge(0)
+_positive: Any = validators.gt(0)
+_not_negative: Any = validators.ge(0)
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,54 @@
+"""What a user selects for one run, on the command line, in a spec file or in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen, validators
+
+from ringfence import defaults
+
+_count = validators.optional(validators.gt(0))
+
+
+@frozen(kw_only=True)
+class Choice:
+    """One run as the user named it; ``None`` means the default."""
+
+    dataset: str = field(factory=lambda: defaults.DATASET, metadata={"help": "what is learnt"})
+    data_root: Path | None = field(default=None, metadata={"help": "where data sets lie"})
+    offline: bool = field(default=False, metadata={"help": "download nothing"})
+    model: str | None = field(default=None, metadata={"help": "the victim's architecture"})
+    substitute: str | None = field(default=None, metadata={"help": "the attacker's architecture"})
+    pool: str | None = field(default=None, metadata={"help": "the attacker's images"})
+    outliers: str | None = field(default=None, metadata={"help": "the defender's images"})
+    attack: str = field(factory=lambda: defaults.ATTACK, metadata={"help": "who steals"})
+    recovery: tuple[str, ...] = field(default=(), metadata={"help": "first is outermost"})
+    defense: tuple[str, ...] = field(default=(), metadata={"help": "the order counts"})
+    skip: tuple[str, ...] = field(default=(), metadata={"help": "NAME.PHASE to leave out"})
+    metric: tuple[str, ...] = field(default=(), metadata={"help": "further figures"})
+    labels: str = field(default="soft", metadata={"help": "answer format"})
+    budget: int | None = field(
+        default=None, validator=_count, metadata={"help": "the attacker's queries"}
+    )
+    benign_clients: int = field(
+        default=20, validator=validators.ge(0), metadata={"help": "ordinary clients"}
+    )
+    attacker_clients: int = field(
+        default=1, validator=validators.gt(0), metadata={"help": "the attacker's accounts"}
+    )
+    oracle: str = field(default="local", metadata={"help": "where answers come from"})
+    store: str = field(default="memory", metadata={"help": "what keeps the defenses' memory"})
+    seed: int = field(default=0, metadata={"help": "of every random stream"})
+    device: str = field(default="cpu", metadata={"help": "cpu, cuda or cuda:N"})
+    threads: int | None = field(
+        default=None, validator=_count, metadata={"help": "of PyTorch on the CPU"}
+    )
+    cache: Path | None = field(default=None, metadata={"help": "folder of trained victims"})
+    options: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+
+    def of(self, name: str) -> Mapping[str, Any]:
+        """Return the options given for the plugin ``name``, whatever its variant."""
+        return self.options.get(name.partition(":")[0], {})

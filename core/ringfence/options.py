@@ -1,0 +1,118 @@
+"""A plugin's options: the fields of its attrs class, checked strictly and named in errors."""
+
+from __future__ import annotations
+
+import re
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import cattrs
+
+from ringfence.errors import BadOption, UnknownName
+
+RUN = "run"  #: the name under which the options of a run itself are checked
+
+converter = cattrs.Converter(forbid_extra_keys=True)
+
+
+def _strict(kind: type, *accepted: type) -> None:
+    """Refuse what cattrs would coerce: "5" for 5, 5 for "5", and a flag for a number."""
+
+    def structure(value: Any, _: Any) -> Any:
+        if type(value) not in accepted:
+            raise TypeError(f"must be of type {kind.__name__}: {value!r}")
+        return kind(value)
+
+    converter.register_structure_hook(kind, structure)
+
+
+_strict(int, int)
+_strict(float, float, int)
+_strict(str, str)
+_strict(bool, bool)
+
+
+def instantiate(name: str, cls: type, given: Mapping[str, Any]) -> Any:
+    """Return ``cls(**given)`` for the plugin ``name``; a wrong option is an error that names it."""
+    values = check(name, cls, given)
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise BadOption(f"Plugin {name!r} refused its options: {error.args[0]}") from error
+
+
+def check(name: str, cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values in ``given`` as the types of the fields of ``cls``."""
+    fields = settable(cls)
+    for option in given:
+        if option not in fields:
+            blamed = _blamed(name, option)
+            raise UnknownName(f"option of {name}", option, fields, option=blamed)
+    return {option: _checked(name, cls, fields[option], value) for option, value in given.items()}
+
+
+def settable(cls: type) -> dict[str, attrs.Attribute[Any]]:
+    """Return the fields that a user may set, by the names under which they are set."""
+    return {str(field.alias): field for field in attrs.fields(cls) if field.init}
+
+
+def of(plugin: Any) -> dict[str, Any]:
+    """Return the options of an instance, by name."""
+    return {name: getattr(plugin, field.name) for name, field in settable(type(plugin)).items()}
+
+
+def describe(name: str, field: attrs.Attribute[Any]) -> dict[str, Any]:
+    """Return an option's name, type, default and meaning as text."""
+    required = field.default is attrs.NOTHING
+    default = None if required else _default(field.default)
+    kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", "")
+    meaning = field.metadata.get("help", "")
+    told = {"name": name, "type": kind, "required": required, "default": default}
+    return {**told, "meaning": meaning}
+
+
+def _default(default: Any) -> Any:
+    return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+
+
+def _checked(name: str, cls: type, field: attrs.Attribute[Any], value: Any) -> Any:
+    """Return ``value`` as the field's type, or blame this one option."""
+    kind, option = _type(cls, field), _blamed(name, str(field.alias))
+    choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+    if choices and value not in choices:
+        raise UnknownName(option, str(value), map(str, choices), option=option)
+    if typing.get_origin(kind) is tuple and isinstance(value, str):
+        value = value.split(",")  # else cattrs takes every letter for an item
+    try:
+        checked = converter.structure(value, kind)
+        if field.validator:
+            field.validator(None, field, checked)
+    except Exception as error:
+        raise BadOption(f"Option {option} {_reason(error, kind)}.", option=option) from error
+    return checked
+
+
+def _blamed(name: str, option: str) -> str:
+    """Return an option's full name; those of the run itself stand alone."""
+    return option if name == RUN else f"{name}.{option}"
+
+
+def _type(cls: type, field: attrs.Attribute[Any]) -> Any:
+    """Return the field's type; annotations are text under ``from __future__ import``."""
+    if not isinstance(field.type, str):
+        return field.type or Any
+    try:
+        return eval(field.type, vars(sys.modules[cls.__module__]) | {"ClassVar": typing.ClassVar})
+    except NameError:
+        return Any
+
+
+def _reason(error: Exception, kind: Any) -> str:
+    if isinstance(error, (TypeError, ValueError)) and isinstance(error.args[0], str):
+        return re.sub(r"^'\w+' ", "", error.args[0])  # attrs begins with the field's name
+    shown = str(kind) if isinstance(kind, types.GenericAlias) else getattr(kind, "__name__", kind)
+    return f"is not a {shown}"

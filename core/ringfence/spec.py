@@ -1,0 +1,92 @@
+"""Spec files: a run in TOML. ``[run]`` holds the run's options, ``[options.NAME]`` a plugin's.
+
+Mistakes are told with file, line and key.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from ringfence import options
+from ringfence.choice import Choice
+from ringfence.errors import BadSpec, RingfenceError, UnknownName
+
+SIZE_LIMIT = 1 << 20  #: bytes
+TABLES = ("run", "options")
+
+
+@frozen
+class Spec:
+    """A spec file that was read and whose ``[run]`` is known to be right."""
+
+    path: Path
+    text: str
+    run: Mapping[str, Any]  #: named like the fields of :class:`ringfence.choice.Choice`
+    options: Mapping[str, Mapping[str, Any]]
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Put file and line before what a block says of one of this file's values."""
+        try:
+            yield
+        except RingfenceError as error:
+            if error.option is None or (line := self.line(error.option)) is None:
+                raise
+            raise BadSpec(f"{self.path}, line {line}: {error}") from error
+
+    def line(self, option: str) -> int | None:
+        """Return the line that sets ``NAME.FIELD``, or an option of the run."""
+        name, _, key = option.rpartition(".")
+        return _line(self.text, f"options.{name}" if name else "run", key)
+
+
+def read(path: Path) -> Spec:
+    """Return the spec in the file ``path``."""
+    try:
+        if path.stat().st_size > SIZE_LIMIT:
+            raise BadSpec(f"{path} is larger than {SIZE_LIMIT} bytes: that is no spec file.")
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadSpec(f"{path} cannot be read as a spec file: {reason}.") from error
+    _refuse_unknown_tables(path, text, content)
+    run = {key.replace("-", "_"): value for key, value in content.get("run", {}).items()}
+    spec = Spec(path, text, run, content.get("options", {}))
+    with spec.blamed():
+        options.check(options.RUN, Choice, {k: v for k, v in run.items() if k != "options"})
+    return spec
+
+
+def _refuse_unknown_tables(path: Path, text: str, content: Mapping[str, Any]) -> None:
+    for name, table in content.items():
+        line = _line(text, name, "") or _line(text, "", name)
+        if name not in TABLES:
+            raise BadSpec(f"{path}, line {line}: {UnknownName('table', name, TABLES)}")
+        if not isinstance(table, dict):
+            raise BadSpec(f"{path}, line {line}: {name!r} is a table: write [{name}].")
+    for name, table in content.get("options", {}).items():
+        if not isinstance(table, dict):
+            line = _line(text, "options", name)
+            raise BadSpec(f"{path}, line {line}: write a plugin's options as [options.{name}].")
+
+
+def _line(text: str, table: str, key: str) -> int | None:
+    """Return the line that sets ``key`` in ``table``; tomllib does not tell. "": its header."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line):
+            current = re.sub(r"[\s\"']", "", header[1])
+            if current == table and not key:
+                return number
+        found = re.match(r"\s*[\"']?([\w.-]+)[\"']?\s*=", line)
+        if found and current == table and found[1].replace("-", "_") == key.replace("-", "_"):
+            return number
+    return None
