@@ -246,6 +246,13 @@ def test_glyphs_are_as_many_as_asked_and_balanced(family):
     assert data.train.images.flatten(1).amax(1).min() > 150  # nobody is invisible
 
 
+def test_glyphs_lie_on_black_as_digits_do():
+    images = build("glyphs", count=200).load(None, offline=True).train.images
+
+    assert (images == 0).float().mean() > 0.5
+    assert not images[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].any()
+
+
 def test_glyphs_depend_on_their_seed_only():
     first, same, other = (build("glyphs", count=50, seed=s).load(None, True) for s in (0, 0, 1))
 

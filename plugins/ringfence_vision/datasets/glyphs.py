@@ -66,7 +66,8 @@ def _drawings(characters: str) -> Tensor:
     """Return float ``(characters, strokes, DRAWN, DRAWN)`` in ``[0, 1]``."""
     font = ImageFont.load_default(FONT_SIZE)
     drawn = [[_draw(character, stroke, font) for stroke in STROKES] for character in characters]
-    return torch.from_numpy(np.array(drawn)).float() / 255
+    sharp = torch.from_numpy(np.array(drawn)).float() / 255
+    return F.avg_pool2d(sharp, 3, stride=1, padding=1)  # or every second pixel would be lost
 
 
 def _draw(character: str, stroke: int, font: Font) -> np.ndarray:
@@ -90,11 +91,11 @@ def _vary(drawings: Tensor, labels: Tensor, random: Generator) -> Tensor:
     """Return uint8 ``(N, 1, SIDE, SIDE)``: each label drawn, bent and roughened at random."""
     size = len(labels)
     strokes = torch.randint(len(STROKES), (size,), generator=random)
-    grid = F.affine_grid(_affine(size, random), [size, 1, DRAWN, DRAWN], align_corners=False)
+    grid = F.affine_grid(_affine(size, random), [size, 1, SIDE, SIDE], align_corners=False)
     bent = F.grid_sample(drawings[labels, strokes][:, None], grid, align_corners=False)
-    small = F.avg_pool2d(bent, 2)
-    noise = 0.05 * torch.randn(small.shape, generator=random)
-    return ((small + noise).clamp(0, 1) * 255).round().to(torch.uint8)
+    # On the ink only: digits lie on pure black, and noise there would give every glyph away.
+    noise = 1 + 0.1 * torch.randn(bent.shape, generator=random)
+    return ((bent * noise).clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def _affine(size: int, random: Generator) -> Tensor:
