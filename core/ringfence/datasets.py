@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from attrs import frozen
 from torch import Tensor
 
-from ringfence import plugins
+from ringfence.catalogue import Catalogue
 from ringfence.errors import MissingData
 from ringfence.images import adapt
 from ringfence.types import ImageSet, Split
@@ -19,34 +18,34 @@ from ringfence.types import ImageSet, Split
 class DataSets:
     """Where data sets come from, and where their images go."""
 
+    catalogue: Catalogue
     root: Path | None
     offline: bool
     device: str
-    options: Mapping[str, Mapping[str, Any]]
-
-    def build(self, name: str) -> Any:
-        """Return the data set's plugin, with the user's options."""
-        return plugins.build("datasets", name, self.options.get(name.partition(":")[0]))
 
     def load(self, name: str, *, offline: bool = False) -> ImageSet:
         """Return the data set called ``NAME`` or ``NAME:VARIANT``, on the CPU."""
-        loaded: ImageSet = self.build(name).load(self.root, self.offline or offline)
+        plugin = self.catalogue.build("datasets", name)
+        loaded: ImageSet = plugin.load(self.root, self.offline or offline)
         return loaded
 
-    def images(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        """Return all training images of a data set in another one's format, on the device."""
-        return adapt(self.load(name).train.images, shape).to(self.device)
-
-    def at_hand(self, names: str | Sequence[str]) -> str:
-        """Return the first of ``names`` that needs no download, else the last."""
-        names = (names,) if isinstance(names, str) else tuple(names)
-        for name in names[:-1]:
+    def first(self, names: str | Sequence[str]) -> tuple[str, ImageSet]:
+        """Return the first of ``names`` that needs no download, else the last, with its name."""
+        *others, last = (names,) if isinstance(names, str) else names
+        for name in others:
             try:
-                self.load(name, offline=True)
+                return name, self.load(name, offline=True)
             except MissingData:
                 continue
-            return name
-        return names[-1]
+        return last, self.load(last)
+
+    def fit(self, data: ImageSet, shape: tuple[int, ...]) -> Tensor:
+        """Return all training images of a data set in another one's format, on the device."""
+        return adapt(data.train.images, shape).to(self.device)
+
+    def images(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Return the same for a data set by its name."""
+        return self.fit(self.load(name), shape)
 
     def on_device(self, data: Split) -> Split:
         """Return a split on the device."""

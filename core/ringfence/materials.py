@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,8 +18,17 @@ from ringfence.types import ImageSet, Split
 
 
 @frozen(eq=False)
+class Side:
+    """Images that one side brings from elsewhere, in the victim's format."""
+
+    name: str | None
+    images: Tensor
+    marks: tuple[str, ...] = ()
+
+
+@frozen(eq=False)
 class Materials:
-    """All images of a run, on its device and in the victim's format."""
+    """All images of a run, on its device."""
 
     train: Split
     validation: Split
@@ -36,40 +45,47 @@ def gather(
 ) -> Materials:
     """Cut, load and adapt what ``choice`` and the data set's defaults name."""
     streams = Streams(choice.seed).scope("materials")
-    shape = tuple(data.train.images.shape[1:])
     train, validation = cut(data.train, streams.generator("validation"), data.groups)
     some = torch.randperm(len(train), generator=streams.generator("seeds"))
-    pool_name = choice.pool or preferred.get("pool")
-    outliers_name = _outliers_name(choice, sets, preferred)
-    pool = _pool(choice, sets, data, pool_name, shape)
-    shared = ("shared_pool",) if pool_name and pool_name == outliers_name else ()
+    pool = _pool(choice, sets, data, preferred)
+    outliers = _outliers(choice, sets, data, preferred)
+    names = {"pool": pool.name, "outliers": outliers.name if outliers else None}
+    shared = ("shared_pool",) if pool.name and pool.name == names["outliers"] else ()
     return Materials(
         train=sets.on_device(train),
         validation=sets.on_device(validation),
         test=sets.on_device(data.test),
-        pool=pool,
+        pool=pool.images,
         seeds=train.images[some[: preferred["seeds"]]].to(choice.device),
-        outliers=sets.images(outliers_name, shape) if outliers_name else None,
-        names={"pool": pool_name, "outliers": outliers_name},
-        marks=(*data.marks, *shared),
+        outliers=outliers.images if outliers else None,
+        names=names,
+        marks=(*data.marks, *pool.marks, *(outliers.marks if outliers else ()), *shared),
     )
 
 
-def _pool(
-    choice: Choice, sets: DataSets, data: ImageSet, name: str | None, shape: Sequence[int]
-) -> Tensor:
-    if name:
-        return sets.images(name, tuple(shape))
+def _pool(choice: Choice, sets: DataSets, data: ImageSet, preferred: Mapping[str, Any]) -> Side:
+    if name := choice.pool or preferred.get("pool"):
+        return _side("pool", sets, data, name)
     if data.pool is None:
         raise BadOption(
-            f"Data set {choice.dataset!r} brings no pool of the attacker's. Give --pool."
+            f"Data set {choice.dataset!r} brings no pool for the attacker. Give --pool.",
+            option="pool",
         )
-    return data.pool.to(choice.device)
+    return Side(None, data.pool.to(choice.device))
 
 
-def _outliers_name(choice: Choice, sets: DataSets, preferred: Mapping[str, Any]) -> str | None:
-    """Return a name where a defense could ask for outliers; nobody else can."""
-    if not choice.defense:
-        return None
+def _outliers(
+    choice: Choice, sets: DataSets, data: ImageSet, preferred: Mapping[str, Any]
+) -> Side | None:
+    """Return the defender's images; none where no defense could ask for them."""
     names = choice.outliers or preferred.get("outliers")
-    return sets.at_hand(names) if names else None
+    if not (names and choice.defense):
+        return None
+    return _side("outliers", sets, data, names)
+
+
+def _side(role: str, sets: DataSets, data: ImageSet, names: Any) -> Side:
+    """Return another set's images; its marks, such as ``pool_subset``, say whose they are."""
+    name, loaded = sets.first(names)
+    images = sets.fit(loaded, tuple(data.train.images.shape[1:]))
+    return Side(name, images, tuple(f"{role}_{mark}" for mark in loaded.marks))

@@ -1,0 +1,181 @@
+"""Judge a user's own model and defense, with no packaging: the worst case over the attacks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import define, frozen
+from torch import nn
+
+from ringfence import options
+from ringfence.cache import Cache
+from ringfence.choice import Choice
+from ringfence.errors import BadOption
+from ringfence.pipeline import run_experiment
+from ringfence.setup import prepare
+from ringfence.types import ImageSet
+
+GIVEN = "given"  #: the name of the user's own data set and model
+MARK = "given_victim"  #: the victim was the user's: no trainer was asked
+
+
+@frozen
+class Evaluation:
+    """The results of one victim and its defenses against several attacks."""
+
+    results: Mapping[str, Mapping[str, Any]]  #: attack: what ``result.json`` would hold
+
+    @property
+    def worst(self) -> str:
+        """The attack whose substitute is most accurate."""
+        return max(self.results, key=lambda name: self.results[name]["substitute"]["accuracy"])
+
+    @property
+    def accuracy(self) -> float:
+        """The substitute's accuracy in the worst case: lower is a better defense."""
+        accuracy: float = self.results[self.worst]["substitute"]["accuracy"]
+        return accuracy
+
+    def __str__(self) -> str:
+        """Return the headline, then one line per attack."""
+        worst = self.results[self.worst]
+        lines = [
+            f"worst case: {self.worst} steals {self.accuracy:.4f} of accuracy "
+            f"(victim {worst['victim']['accuracy']:.4f}, "
+            f"benign clients are told {_shown(worst['benign']['accuracy'])})"
+        ]
+        for name, result in self.results.items():
+            stolen = result["substitute"]
+            lines.append(
+                f"  {name}: accuracy {stolen['accuracy']:.4f}, fidelity {stolen['fidelity']:.4f}, "
+                f"{result['attack']['queries']} queries"
+            )
+        return "\n".join(lines)
+
+
+def evaluate(
+    model: nn.Module,
+    data: ImageSet | str,
+    *,
+    defense: Any = (),
+    attacks: Sequence[str] = ("knockoffnet",),
+    substitute: str | Callable[[], nn.Module] | None = None,
+    **choice: Any,
+) -> Evaluation:
+    """Attack a trained ``model`` behind ``defense``, once per attack, and return all results.
+
+    ``model`` takes float images ``(N, C, H, W)`` in ``[0, 1]`` and returns logits ``(N, K)``.
+    ``data``: the name of a data set, or an :class:`ringfence.types.ImageSet`. ``defense``: a
+    plugin object, or several in order. ``substitute``: the attacker's architecture, by name or
+    as a factory; by default the model's own, with fresh weights. ``choice``: any field of
+    :class:`ringfence.choice.Choice`, such as ``pool``, ``budget``, ``labels``, ``options``.
+
+    Nothing is trained for the victim: a defense's training phase is not asked for.
+    """
+    if not attacks:
+        raise BadOption("Give at least one attack.")
+    cache = Cache()
+    return Evaluation(
+        {
+            name: _one(model, data, _named(defense), name, substitute, cache, choice)
+            for name in attacks
+        }
+    )
+
+
+def _one(
+    model: nn.Module,
+    data: ImageSet | str,
+    defenses: Mapping[str, Any],
+    attack: str,
+    substitute: str | Callable[[], nn.Module] | None,
+    cache: Cache,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    own = {("defenses", name): attrs.evolve(plugin) for name, plugin in defenses.items()}
+    own |= {("models", GIVEN): GivenModel(model)}
+    if isinstance(data, ImageSet):
+        own["datasets", GIVEN] = GivenSet(data)
+    if callable(substitute):
+        own["models", "own"] = OwnModel(substitute)
+    named = {
+        **given,
+        "attack": attack,
+        "defense": list(defenses),
+        "dataset": data if isinstance(data, str) else GIVEN,
+        "model": GIVEN,
+        "substitute": "own" if callable(substitute) else substitute,
+    }
+    choice = Choice(**options.check(options.RUN, Choice, named))
+    run, selected = prepare(choice, own)
+    spec = {**run.spec, "marks": [*run.spec["marks"], MARK]}
+    run = attrs.evolve(run, given=model, cache=cache, spec=spec)
+    return run_experiment(run, selected, skip=choice.skip)
+
+
+@define(eq=False)
+class GivenSet:
+    """A data set that the user has loaded."""
+
+    images: ImageSet
+
+    def load(self, root: Path | None, offline: bool) -> ImageSet:
+        """Return it."""
+        return self.images
+
+
+@define(eq=False)
+class OwnModel:
+    """An architecture that the user's function makes."""
+
+    factory: Callable[[], nn.Module]
+
+    def make(self, num_classes: int, image_shape: tuple[int, ...]) -> nn.Module:
+        """Return a fresh model."""
+        return self.factory()
+
+
+@define(eq=False)
+class GivenModel:
+    """The architecture of the user's trained model."""
+
+    model: nn.Module
+
+    def make(self, num_classes: int, image_shape: tuple[int, ...]) -> nn.Module:
+        """Return a fresh model."""
+        return fresh_copy(self.model)
+
+
+def fresh_copy(model: nn.Module) -> nn.Module:
+    """Return a model of the same architecture with weights drawn anew.
+
+    Raises :class:`BadOption` where a module with weights does not know how to draw them.
+    """
+    copied = copy.deepcopy(model)
+    for name, module in copied.named_modules():
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+        elif list(module.parameters(recurse=False)):
+            raise BadOption(
+                f"Module {name or 'model'!r} ({type(module).__name__}) has weights but no "
+                "reset_parameters(). Give substitute= as a function that makes a fresh model."
+            )
+    return copied.requires_grad_(True)
+
+
+def _named(defense: Any) -> dict[str, Any]:
+    """Return plugin objects by the names that results know them by."""
+    several = defense if isinstance(defense, (list, tuple)) else (defense,)
+    named = {type(one).__name__.lower(): one for one in several}
+    if len(named) < len(several):
+        raise BadOption("Two defenses are of one class. Give each class once.")
+    return named
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
