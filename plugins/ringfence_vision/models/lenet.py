@@ -17,7 +17,7 @@ from ringfence_vision.models.inputs import check, normalised
 class LeNet5:
     """LeCun et al. 1998 with ReLU and max-pooling: 6-16-120-84; 61,706 parameters."""
 
-    recipe: ClassVar[Recipe] = Recipe(epochs=20, batch_size=128, lr=2e-3, schedule="cosine")
+    recipe: ClassVar[Recipe] = Recipe(epochs=18, batch_size=256, lr=4e-3, schedule="cosine")
 
     def make(self, num_classes: int, image_shape: tuple[int, ...]) -> nn.Module:
         """Return a fresh network."""
