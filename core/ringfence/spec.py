@@ -37,14 +37,20 @@ class Spec:
         try:
             yield
         except RingfenceError as error:
-            if error.option is None or (line := self.line(error.option)) is None:
+            if (line := self.line(error)) is None:
                 raise
             raise BadSpec(f"{self.path}, line {line}: {error}") from error
 
-    def line(self, option: str) -> int | None:
-        """Return the line that sets ``NAME.FIELD``, or an option of the run."""
-        name, _, key = option.rpartition(".")
-        return _line(self.text, f"options.{name}" if name else "run", key)
+    def line(self, error: RingfenceError) -> int | None:
+        """Return the line to blame: it sets the option, or holds the unknown name."""
+        if error.option is not None:
+            name, _, key = error.option.rpartition(".")
+            return _line(self.text, f"options.{name}" if name else "run", key)
+        quoted = re.escape(getattr(error, "name", "\0"))
+        for number, line in enumerate(self.text.splitlines(), start=1):
+            if re.search(rf"[\"']{quoted}[\"']", line):
+                return number
+        return None
 
 
 def read(path: Path) -> Spec:
