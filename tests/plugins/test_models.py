@@ -99,6 +99,12 @@ def test_large_images_give_finite_logits(name, channels):
     assert logits.isfinite().all()
 
 
+@pytest.mark.parametrize("name", LARGE)
+def test_first_size_above_the_small_stems_works(name):
+    with torch.no_grad():
+        assert made(name, (3, 65, 65)).eval()(torch.rand(1, 3, 65, 65)).shape == (1, 10)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_smallest_image_that_is_said_works(name):
     side = SMALLEST[name]

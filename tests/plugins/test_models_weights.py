@@ -130,6 +130,15 @@ def test_auxiliary_heads_and_missing_counters_do_no_harm(tmp_path):
     assert not model.net.aux_logits
 
 
+def test_weights_of_the_large_stem_are_refused_by_the_small_one(tmp_path):
+    file = saved(tmp_path, torchvision.models.resnet18(num_classes=10).state_dict())
+
+    with pytest.raises(
+        BadOption, match=r"'conv1\.weight' has shape \(64, 3, 7, 7\) where .*3, 3\)"
+    ):
+        made("resnet18", file)
+
+
 @pytest.mark.parametrize("layout", ["channels_last", "sliced", "parameters"])
 def test_other_ways_to_save_the_same_numbers_are_welcome(layout, tmp_path):
     net = fresh()
