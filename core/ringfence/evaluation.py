@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ringfence.setup import prepare
 from ringfence.types import ImageSet
 
 GIVEN = "given"  #: the name of the user's own data set and model
+OWN = "own"  #: the name of the architecture that the user's function makes
 MARK = "given_victim"  #: the victim was the user's: no trainer was asked
 
 
@@ -78,43 +79,49 @@ def evaluate(
     """
     if not attacks:
         raise BadOption("Give at least one attack.")
-    cache = Cache()
-    return Evaluation(
-        {
-            name: _one(model, data, _named(defense), name, substitute, cache, choice)
-            for name in attacks
-        }
-    )
+    own = _own(model, data, substitute)
+    named = {
+        **choice,
+        "dataset": data if isinstance(data, str) else GIVEN,
+        "model": GIVEN,
+        "substitute": OWN if callable(substitute) else substitute,
+    }
+    defenses, cache = _named(defense), Cache()
+    results = {}
+    for attack in attacks:
+        others = {one for one in attacks if one != attack}
+        results[attack] = _one({**named, "attack": attack}, own, defenses, others, cache)
+    return Evaluation(results)
 
 
 def _one(
-    model: nn.Module,
-    data: ImageSet | str,
+    named: Mapping[str, Any],
+    own: Mapping[tuple[str, str], Any],
     defenses: Mapping[str, Any],
-    attack: str,
-    substitute: str | Callable[[], nn.Module] | None,
+    others: Collection[str],
     cache: Cache,
-    given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    own = {("defenses", name): attrs.evolve(plugin) for name, plugin in defenses.items()}
-    own |= {("models", GIVEN): GivenModel(model)}
+    """Return the result against one attack; options for the ``others`` are left out."""
+    given = {name: o for name, o in named.get("options", {}).items() if name not in others}
+    told = {**named, "defense": list(defenses), "options": given}
+    choice = Choice(**options.check(options.RUN, Choice, told))
+    fresh = {("defenses", name): attrs.evolve(plugin) for name, plugin in defenses.items()}
+    run, selected = prepare(choice, {**own, **fresh})
+    spec = {**run.spec, "marks": [*run.spec["marks"], MARK]}
+    run = attrs.evolve(run, given=own["models", GIVEN].model, cache=cache, spec=spec)
+    return run_experiment(run, selected, skip=choice.skip)
+
+
+def _own(
+    model: nn.Module, data: ImageSet | str, substitute: str | Callable[[], nn.Module] | None
+) -> dict[tuple[str, str], Any]:
+    """Return the user's objects by the kind and the name under which the run knows them."""
+    own: dict[tuple[str, str], Any] = {("models", GIVEN): GivenModel(model)}
     if isinstance(data, ImageSet):
         own["datasets", GIVEN] = GivenSet(data)
     if callable(substitute):
-        own["models", "own"] = OwnModel(substitute)
-    named = {
-        **given,
-        "attack": attack,
-        "defense": list(defenses),
-        "dataset": data if isinstance(data, str) else GIVEN,
-        "model": GIVEN,
-        "substitute": "own" if callable(substitute) else substitute,
-    }
-    choice = Choice(**options.check(options.RUN, Choice, named))
-    run, selected = prepare(choice, own)
-    spec = {**run.spec, "marks": [*run.spec["marks"], MARK]}
-    run = attrs.evolve(run, given=model, cache=cache, spec=spec)
-    return run_experiment(run, selected, skip=choice.skip)
+        own["models", OWN] = OwnModel(substitute)
+    return own
 
 
 @define(eq=False)
