@@ -10,9 +10,10 @@ import torch
 from attrs import define
 from ringfence_toys.data import ToyBlobs
 from torch import nn
+from walk import reachable
 
 import ringfence
-from ringfence import hookimpl
+from ringfence import hookimpl, plugins
 from ringfence.errors import BadOption
 from ringfence.evaluation import fresh_copy
 from ringfence.recipe import Recipe
@@ -105,11 +106,41 @@ def test_a_named_data_set_and_a_named_substitute_will_do(victim):
     assert result.results["toy_random_queries"]["run"]["substitute"] == "toy_mlp"
 
 
+@define(eq=False)
+class Walker:
+    """An attack that looks for the victim's weights wherever its view leads."""
+
+    weights: set
+
+    @hookimpl
+    def make_attack(self, run):
+        found = {t.data_ptr() for t in reachable(run) if torch.is_tensor(t)}
+
+        assert not found & self.weights, "the attacker's view leads to the victim"
+        return self
+
+    def extract(self, oracle):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+
+
+def test_the_attackers_view_does_not_lead_to_the_users_model(victim, monkeypatch):
+    model, data = victim
+    walker = Walker({w.data_ptr() for w in model.parameters()})
+    build = plugins.build
+
+    def with_walker(kind, name, given=None):
+        return walker if name == "walk" else build(kind, name, given)
+
+    monkeypatch.setattr(plugins, "build", with_walker)
+    ringfence.evaluate(model, data, defense=Silence(), attacks=["walk"], **QUICK)
+
+
 def test_a_fresh_copy_has_other_weights(victim):
     model, _ = victim
     copied = fresh_copy(model)
 
-    assert all(not torch.equal(a, b) for a, b in zip(model.parameters(), copied.parameters()))
+    both = zip(model.parameters(), copied.parameters(), strict=True)
+    assert all(not torch.equal(one, other) for one, other in both)
 
 
 class Own(nn.Module):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import frozen
+from attrs import evolve, frozen
 from torch import Tensor
 
 from ringfence.catalogue import Catalogue
 from ringfence.errors import MissingData
 from ringfence.images import adapt
+from ringfence.plugins import installed
 from ringfence.types import ImageSet, Split
 
 
@@ -46,6 +47,11 @@ class DataSets:
     def images(self, name: str, shape: tuple[int, ...]) -> Tensor:
         """Return the same for a data set by its name."""
         return self.fit(self.load(name), shape)
+
+    def public(self) -> DataSets:
+        """Return the same for installed sets only: it leads to no object of the user's."""
+        options = {n: o for n, o in self.catalogue.options.items() if n in installed("datasets")}
+        return evolve(self, catalogue=Catalogue(options))
 
     def on_device(self, data: Split) -> Split:
         """Return a split on the device."""

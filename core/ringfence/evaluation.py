@@ -15,6 +15,7 @@ from ringfence import options
 from ringfence.cache import Cache
 from ringfence.choice import Choice
 from ringfence.errors import BadOption
+from ringfence.experiment import Experiment
 from ringfence.pipeline import run_experiment
 from ringfence.setup import prepare
 from ringfence.types import ImageSet
@@ -90,33 +91,34 @@ def evaluate(
     results = {}
     for attack in attacks:
         others = {one for one in attacks if one != attack}
-        results[attack] = _one({**named, "attack": attack}, own, defenses, others, cache)
+        run, selected = _prepared({**named, "attack": attack}, own, defenses, others)
+        run = attrs.evolve(run, given=model, cache=cache)
+        results[attack] = run_experiment(run, selected, skip=choice.get("skip", ()))
     return Evaluation(results)
 
 
-def _one(
+def _prepared(
     named: Mapping[str, Any],
     own: Mapping[tuple[str, str], Any],
     defenses: Mapping[str, Any],
     others: Collection[str],
-    cache: Cache,
-) -> dict[str, Any]:
-    """Return the result against one attack; options for the ``others`` are left out."""
+) -> tuple[Experiment, dict[str, Any]]:
+    """Return the run against one attack; options for the ``others`` are left out."""
     given = {name: o for name, o in named.get("options", {}).items() if name not in others}
     told = {**named, "defense": list(defenses), "options": given}
     choice = Choice(**options.check(options.RUN, Choice, told))
     fresh = {("defenses", name): attrs.evolve(plugin) for name, plugin in defenses.items()}
     run, selected = prepare(choice, {**own, **fresh})
     spec = {**run.spec, "marks": [*run.spec["marks"], MARK]}
-    run = attrs.evolve(run, given=own["models", GIVEN].model, cache=cache, spec=spec)
-    return run_experiment(run, selected, skip=choice.skip)
+    return attrs.evolve(run, spec=spec), selected
 
 
 def _own(
     model: nn.Module, data: ImageSet | str, substitute: str | Callable[[], nn.Module] | None
 ) -> dict[tuple[str, str], Any]:
     """Return the user's objects by the kind and the name under which the run knows them."""
-    own: dict[tuple[str, str], Any] = {("models", GIVEN): GivenModel(model)}
+    blank = fresh_copy(model)  # a view of the run must not lead to the victim's weights
+    own: dict[tuple[str, str], Any] = {("models", GIVEN): GivenModel(blank)}
     if isinstance(data, ImageSet):
         own["datasets", GIVEN] = GivenSet(data)
     if callable(substitute):
@@ -150,11 +152,11 @@ class OwnModel:
 class GivenModel:
     """The architecture of the user's trained model."""
 
-    model: nn.Module
+    blank: nn.Module
 
     def make(self, num_classes: int, image_shape: tuple[int, ...]) -> nn.Module:
         """Return a fresh model."""
-        return fresh_copy(self.model)
+        return fresh_copy(self.blank)
 
 
 def fresh_copy(model: nn.Module) -> nn.Module:
