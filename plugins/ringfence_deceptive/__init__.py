@@ -15,8 +15,9 @@ from ringfence.types import Queries, Verdict
 from ringfence_deceptive.reverse_sigmoid import bend
 
 BETA = 1.0  #: the default of both public implementations
+LARGEST = 1000.0  #: of either; the perturbation stays finite, and long before is a step function
 GAMMA = 0.1  #: where no published value is known for the data set
-#: gamma by data set, as a published recovery attack tuned its opponent (algorithms in the docs)
+#: gamma by data set, as the authors of the recovery attack D-DAE chose it for their opponent
 GAMMAS = {"mnist": 0.2, "fashionmnist": 0.4, "cifar10": 0.1, "gtsrb": 0.1, "imagenette": 0.2}
 
 
@@ -25,18 +26,21 @@ class Deceptive:
     """Bends every soft answer towards the uniform one; the top-1 class stays.
 
     Lee, Edwards, Molloy, Su, "Defending Against Neural Network Model Stealing Attacks Using
-    Deceptive Perturbations", SPW 2019, equation 4. Hard labels are not affected.
+    Deceptive Perturbations", SPW 2019: the reverse sigmoid. Hard labels are not affected; see
+    docs/plugins/deceptive.md.
     """
 
     paper = "Lee, Edwards, Molloy, Su: Deceptive Perturbations, SPW 2019 (arXiv 1806.00054)"
     threat = "any client that uses the probabilities; does nothing against hard labels"
 
     beta: float = field(
-        default=BETA, validator=validators.ge(0), metadata={"help": "size of the perturbation"}
+        default=BETA,
+        validator=[validators.ge(0), validators.le(LARGEST)],
+        metadata={"help": "size of the perturbation; 0: none"},
     )
     gamma: float | None = field(
         default=None,
-        validator=validators.optional(validators.gt(0)),
+        validator=validators.optional([validators.gt(0), validators.le(LARGEST)]),
         metadata={"help": "slope of the sigmoid; none: published for the data set, else 0.1"},
     )
     repair: Literal["shrink", "none"] = field(
