@@ -21,7 +21,7 @@ from ringfence_vision.models.weights import first_line
 class SqueezeNet:
     """Iandola et al. 2016, torchvision's version 1.1; small enough to fine-tune on a CPU."""
 
-    recipe: ClassVar[Recipe] = Recipe(epochs=5, batch_size=32, lr=3e-4, schedule="cosine")
+    recipe: ClassVar[Recipe] = Recipe(epochs=3, batch_size=32, lr=3e-4, schedule="cosine")
 
     pretrained: str | None = field(default=None, metadata={"help": HELP})
 
