@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import define, field, validators
 from torch import Tensor
@@ -19,6 +19,8 @@ LARGEST = 1000.0  #: of either; the perturbation stays finite, and long before i
 GAMMA = 0.1  #: where no published value is known for the data set
 #: gamma by data set, as the authors of the recovery attack D-DAE chose it for their opponent
 GAMMAS = {"mnist": 0.2, "fashionmnist": 0.4, "cifar10": 0.1, "gtsrb": 0.1, "imagenette": 0.2}
+
+_slope: Any = validators.optional(validators.and_(validators.gt(0), validators.le(LARGEST)))
 
 
 @define(eq=False)
@@ -40,7 +42,7 @@ class Deceptive:
     )
     gamma: float | None = field(
         default=None,
-        validator=validators.optional([validators.gt(0), validators.le(LARGEST)]),
+        validator=_slope,
         metadata={"help": "slope of the sigmoid; none: published for the data set, else 0.1"},
     )
     repair: Literal["shrink", "none"] = field(
