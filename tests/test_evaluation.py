@@ -15,7 +15,7 @@ from walk import reachable
 import ringfence
 from ringfence import hookimpl, plugins
 from ringfence.errors import BadOption
-from ringfence.evaluation import fresh_copy
+from ringfence.given import fresh_copy
 from ringfence.recipe import Recipe
 from ringfence.training import fit
 

@@ -9,7 +9,7 @@ import attrs
 from attrs import field, frozen, validators
 from torch import Tensor, nn
 
-from ringfence import plugins
+from ringfence import provenance
 from ringfence.cache import Cache
 from ringfence.errors import BadOption
 from ringfence.fingerprint import fingerprint
@@ -79,12 +79,12 @@ class Experiment:
     def key(self, parts: tuple[str, ...], *more: Any) -> str:
         """Return a hash of ``more``, of the named ``parts`` of the data, and of what all share."""
         data = {name: self.data[name] for name in parts}
-        where = (self.seed, self.device, self.threads, plugins.versions())
+        where = (self.seed, self.device, self.threads, provenance.versions())
         return fingerprint(data, where, list(more))
 
     def victim_key(self, *more: Any) -> str:
         """Return the key of a victim of this run; ``more``: its trainer and random stream."""
-        model = plugins.identify_factory(self.new_model)
+        model = provenance.identify_factory(self.new_model)
         given = fingerprint(*self.given.state_dict().values()) if self.given else None
         return self.key(("train", "validation"), model, given, attrs.asdict(self.recipe), *more)
 
@@ -93,8 +93,8 @@ class Experiment:
 
         ``scope`` parts the attack proper from those that only make controls.
         """
-        model = plugins.identify_factory(self.new_substitute)
-        key = self.key(("pool", "seeds"), model, self.budget, scope, plugins.identify(plugin))
+        model = provenance.identify_factory(self.new_substitute)
+        key = self.key(("pool", "seeds"), model, self.budget, scope, provenance.identify(plugin))
         return AttackRun(
             pool=self.pool,
             seeds=self.seeds,
@@ -112,7 +112,7 @@ class Experiment:
     def for_defense(self, name: str, plugin: Any = None, victim: str = "") -> DefenseRun:
         """Return the view of the defense selected as ``name``; ``victim`` is the victim's key."""
         parts = ("train", "validation", "outliers")
-        key = self.key(parts, self.victim_key(), victim, plugins.identify(plugin))
+        key = self.key(parts, self.victim_key(), victim, provenance.identify(plugin))
         return DefenseRun(
             dataset=self.spec.get("dataset", "given"),
             train=self.train,

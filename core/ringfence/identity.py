@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import cattrs
 
-from ringfence import options, plugins
+from ringfence import options, plugins, provenance
 from ringfence.choice import Choice
 from ringfence.experiment import Experiment
 from ringfence.fingerprint import fingerprint
@@ -72,7 +72,7 @@ def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _versions(choice: Choice) -> dict[str, str | None]:
     """Return the versions of libraries and of what brings the selected plugins."""
-    found = {name: plugins.version_of(name) for name in LIBRARIES}
+    found = {name: provenance.version_of(name) for name in LIBRARIES}
     for kind, names in (
         ("defenses", choice.defense),
         ("attacks", (choice.attack, *choice.recovery)),
