@@ -13,7 +13,6 @@ from typing import Any
 from ringfence import options
 from ringfence.fingerprint import fingerprint
 
-
 TRAINING = ("augment", "images", "recipe", "splits", "training")  #: modules of the core
 
 
