@@ -276,7 +276,9 @@ def test_an_option_without_meaning_is_refused(option, value, error):
 @pytest.mark.slow
 def test_more_queries_and_softer_answers_make_a_more_faithful_substitute(tmp_path):
     """The claims of the paper, on digits."""
+    training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/knockoffnet.md
     common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "benign_clients": 0}
+    common["options"] = {"training": training}
 
     few, many = (launch({**common, "budget": budget}) for budget in (200, 2000))
     hard = launch({**common, "labels": "hard"})
