@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ringfence.choice import Choice
 from ringfence.errors import BadSpec, RingfenceError, UnknownName
 
 SIZE_LIMIT = 1 << 20  #: bytes
-TABLES = ("run", "options")
+RUN_TABLES = ("run", "options")
 
 
 @frozen
@@ -30,6 +30,7 @@ class Spec:
     text: str
     run: Mapping[str, Any]  #: named like the fields of :class:`ringfence.choice.Choice`
     options: Mapping[str, Mapping[str, Any]]
+    tables: Mapping[str, Any]  #: all there is in the file
 
     @contextmanager
     def blamed(self) -> Iterator[None]:
@@ -45,7 +46,8 @@ class Spec:
         """Return the line to blame: it sets the option, or holds the unknown name."""
         if error.option is not None:
             name, _, key = error.option.rpartition(".")
-            return _line(self.text, f"options.{name}" if name else "run", key)
+            in_table = _line(self.text, f"options.{name}" if name else "run", key)
+            return in_table or _line(self.text, "grid", error.option)
         quoted = re.escape(getattr(error, "name", "\0"))
         for number, line in enumerate(self.text.splitlines(), start=1):
             if re.search(rf"[\"']{quoted}[\"']", line):
@@ -53,8 +55,8 @@ class Spec:
         return None
 
 
-def read(path: Path) -> Spec:
-    """Return the spec in the file ``path``."""
+def read(path: Path, tables: Collection[str] = RUN_TABLES) -> Spec:
+    """Return the spec in the file ``path``, which may hold ``tables``."""
     try:
         if path.stat().st_size > SIZE_LIMIT:
             raise BadSpec(f"{path} is larger than {SIZE_LIMIT} bytes: that is no spec file.")
@@ -63,20 +65,22 @@ def read(path: Path) -> Spec:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadSpec(f"{path} cannot be read as a spec file: {reason}.") from error
-    _refuse_unknown_tables(path, text, content)
+    _refuse_unknown_tables(path, text, content, tables)
     run = {key.replace("-", "_"): value for key, value in content.get("run", {}).items()}
-    spec = Spec(path, text, run, content.get("options", {}))
+    spec = Spec(path, text, run, content.get("options", {}), content)
     with spec.blamed():
         options.check(options.RUN, Choice, {k: v for k, v in run.items() if k != "options"})
     return spec
 
 
-def _refuse_unknown_tables(path: Path, text: str, content: Mapping[str, Any]) -> None:
+def _refuse_unknown_tables(
+    path: Path, text: str, content: Mapping[str, Any], tables: Collection[str]
+) -> None:
     for name, table in content.items():
         line = _line(text, name, "") or _line(text, "", name)
-        if name not in TABLES:
-            raise BadSpec(f"{path}, line {line}: {UnknownName('table', name, TABLES)}")
-        if not isinstance(table, dict):
+        if name not in tables:
+            raise BadSpec(f"{path}, line {line}: {UnknownName('table', name, tables)}")
+        if not isinstance(table, (dict, list)):
             raise BadSpec(f"{path}, line {line}: {name!r} is a table: write [{name}].")
     for name, table in content.get("options", {}).items():
         if not isinstance(table, dict):

@@ -132,4 +132,4 @@ def _print_summary(result: Mapping[str, Any]) -> None:
 
     from ringfence.commands.summary import summary
 
-    Console().print(summary(result))
+    Console().print(summary(result), soft_wrap=True)

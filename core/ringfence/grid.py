@@ -1,0 +1,146 @@
+"""A sweep file: fixed values, a grid whose product is run, and what is left out and why.
+
+``[run]`` and ``[options.NAME]`` as in a spec file of one run; ``[grid]`` holds lists under the
+same names, or under ``"NAME.FIELD"``; ``[[exclude]]`` holds values that together are left out,
+and ``why``; ``[resources]`` what one run needs.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import field, frozen
+
+from ringfence import options, spec
+from ringfence.choice import Choice
+from ringfence.errors import BadSpec
+from ringfence.fingerprint import fingerprint
+from ringfence.jobs import Resources
+
+TABLES = (*spec.RUN_TABLES, "grid", "exclude", "resources")
+ROLES = ("attack", "recovery", "defense", "dataset", "model", "substitute", "pool", "outliers")
+Values = Mapping[str, Any]  #: by the name of a run's option, or NAME.FIELD
+Options = Mapping[str, Mapping[str, Any]]
+
+
+@frozen
+class Planned:
+    """One run of a sweep."""
+
+    named: Mapping[str, Any]  #: fields of :class:`ringfence.choice.Choice`, as they were given
+    point: Values  #: where in the grid it lies
+    id: str = field(init=False)
+
+    @id.default
+    def _hash(self) -> str:
+        return fingerprint(dict(self.named))
+
+
+@frozen
+class Exclusion:
+    """Values that together are left out."""
+
+    values: Values
+    why: str
+
+    def covers(self, point: Values) -> bool:
+        """Return whether ``point`` has all the values."""
+        return all(point.get(name) == value for name, value in self.values.items())
+
+
+@frozen
+class Plan:
+    """The runs of a sweep in the order of the grid, and those left out."""
+
+    runs: tuple[Planned, ...]
+    excluded: tuple[tuple[Values, str], ...]  #: point, reason
+    resources: Resources
+    source: spec.Spec
+
+
+def read(path: Path) -> Plan:
+    """Return the plan in the file ``path``; mistakes are told with file and line."""
+    found = spec.read(path, TABLES)
+    tables = found.tables
+    with found.blamed():
+        given = options.check("resources", Resources, tables.get("resources", {}))
+        exclusions = [_exclusion(table) for table in tables.get("exclude", [])]
+        points = list(_points(tables.get("grid", {})))
+    resources = Resources(**given)
+    fixed = {"threads": resources.cpus, **found.run}
+    kept, excluded = [], []
+    for point in points:
+        whole = {**fixed, **point}
+        reason = next((one.why for one in exclusions if one.covers(whole)), None)
+        if reason is None:
+            kept.append(point)
+        else:
+            excluded.append((point, reason))
+    runs = _planned(fixed, found.options, kept)
+    return Plan(runs, tuple(excluded), resources, found)
+
+
+def _points(grid: Values) -> Iterator[Values]:
+    """Yield every point of the grid; the last name varies fastest."""
+    grid = {_field(name): values for name, values in grid.items()}
+    for name, values in grid.items():
+        if not (isinstance(values, list) and values):
+            raise BadSpec(f"[grid] holds lists of values: {name} = [...].", option=name)
+        for value in values:
+            _check(name, value)
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _planned(fixed: Values, given: Options, points: list[Values]) -> tuple[Planned, ...]:
+    """Return the runs at ``points``, each once: options of what a point leaves out do not count."""
+    anywhere = {name for point in points for name in _selected({**fixed, **point})}
+    runs: dict[str, Planned] = {}
+    for point in points:
+        own = {name: value for name, value in point.items() if "." not in name}
+        left_out = anywhere - _selected({**fixed, **own})
+        merged = _merged(given, point)
+        kept = {name: values for name, values in merged.items() if name not in left_out}
+        run = Planned({**fixed, **own, "options": kept}, point)
+        runs.setdefault(run.id, run)
+    return tuple(runs.values())
+
+
+def _merged(given: Options, point: Values) -> dict[str, dict[str, Any]]:
+    """Return the options of plugins, those of the point winning."""
+    merged = {name: dict(values) for name, values in given.items()}
+    for name, value in point.items():
+        plugin, dot, option = name.partition(".")
+        if dot:
+            merged.setdefault(plugin, {})[option] = value
+    return merged
+
+
+def _selected(named: Values) -> set[str]:
+    """Return the names of plugins that are selected in so many words."""
+    values = [named[role] for role in ROLES if named.get(role)]
+    names = [name for value in values for name in ([value] if isinstance(value, str) else value)]
+    return {name.partition(":")[0] for name in names}
+
+
+def _exclusion(table: Values) -> Exclusion:
+    values = {_field(name): value for name, value in table.items() if name != "why"}
+    if not (values and isinstance(table.get("why"), str)):
+        raise BadSpec('[[exclude]] needs values and a reason, why = "...".', option="why")
+    for name, value in values.items():
+        _check(name, value)
+    return Exclusion(values, table["why"])
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse a value of the run that has the wrong name or type; plugins check their own."""
+    if "." not in name:
+        options.check(options.RUN, Choice, {name: value})
+
+
+def _field(name: str) -> str:
+    """Return the name of a run's option as Python has it."""
+    return name if "." in name else name.replace("-", "_")
