@@ -67,7 +67,7 @@ def read(path: Path) -> Plan:
     tables = found.tables
     with found.blamed():
         given = options.check("resources", Resources, tables.get("resources", {}))
-        exclusions = [_exclusion(table) for table in tables.get("exclude", [])]
+        exclusions = [_exclusion(path, table) for table in tables.get("exclude", [])]
         points = list(_points(tables.get("grid", {})))
     resources = Resources(**given)
     fixed = {"threads": resources.cpus, **found.run}
@@ -126,10 +126,10 @@ def _selected(named: Values) -> set[str]:
     return {name.partition(":")[0] for name in names}
 
 
-def _exclusion(table: Values) -> Exclusion:
+def _exclusion(path: Path, table: Values) -> Exclusion:
     values = {_field(name): value for name, value in table.items() if name != "why"}
     if not (values and isinstance(table.get("why"), str)):
-        raise BadSpec('[[exclude]] needs values and a reason, why = "...".', option="why")
+        raise BadSpec(f'{path}: [[exclude]] needs values and a reason, why = "...".')
     for name, value in values.items():
         _check(name, value)
     return Exclusion(values, table["why"])

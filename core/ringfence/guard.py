@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pluggy
+import torch
 from attrs import frozen
 
 from ringfence.answers import answer_format
+from ringfence.clock import Clock
 from ringfence.experiment import Experiment
 from ringfence.protocols import Verifier
 from ringfence.record import Record
@@ -56,5 +58,6 @@ def make_guard(
         for hook in ("make_detector", "make_responder", "make_verifier")
     )
     format = answer_format(run.labels)
-    service = Service(victim.model, detectors, responders, run.store, format, record)
+    clock = Clock(cuda=torch.device(run.device).type == "cuda")
+    service = Service(victim.model, detectors, responders, run.store, format, record, clock)
     return Guard(victim, service, verifiers)

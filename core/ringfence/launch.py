@@ -10,9 +10,11 @@ from typing import Any
 import attrs
 
 from ringfence import options
+from ringfence.cache import default_folder
 from ringfence.choice import Choice
 from ringfence.experiment import Experiment
 from ringfence.folder import RunFolder
+from ringfence.history import remember
 from ringfence.identity import identity
 from ringfence.pipeline import run_experiment
 from ringfence.setup import prepare
@@ -44,6 +46,7 @@ def launch(
         )
         if folder:
             folder.finish(result)
+    remember(choice.cache or default_folder(), result)
     return result
 
 

@@ -57,6 +57,10 @@ class Ledger:
         images, answers = ([getattr(p, part) for p in found] for part in ("images", "answers"))
         return Pairs(torch.cat(images), torch.cat(answers), clients)
 
+    def memory(self) -> int:
+        """Return the bytes of all images and answers."""
+        return sum(marks.images.nbytes + marks.answers.nbytes for marks in self._marks)
+
     def dump(self) -> list[dict[str, Any]]:
         """Return all marks as plain values and tensors."""
         return [

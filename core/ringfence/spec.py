@@ -46,8 +46,9 @@ class Spec:
         """Return the line to blame: it sets the option, or holds the unknown name."""
         if error.option is not None:
             name, _, key = error.option.rpartition(".")
-            in_table = _line(self.text, f"options.{name}" if name else "run", key)
-            return in_table or _line(self.text, "grid", error.option)
+            tables = (f"options.{name}", name) if name else ("run",)
+            found = [_line(self.text, table, key) for table in tables]
+            return next(filter(None, found), None) or _line(self.text, "grid", error.option)
         quoted = re.escape(getattr(error, "name", "\0"))
         for number, line in enumerate(self.text.splitlines(), start=1):
             if re.search(rf"[\"']{quoted}[\"']", line):
