@@ -1,0 +1,108 @@
+"""``ringfence report``: finished runs as tables, statistics and plots.
+
+The core finds what reads and what writes by name, and imports neither before it is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import click
+
+from ringfence import plugins
+
+TABLE = "runs"  #: the plugin that reads result files
+WIDE = 1000  #: columns where no terminal bounds the lines
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+class Sheet(Protocol):
+    """A table of text: its first ``names`` columns are names, the rest figures."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    names: int
+    remarks: Sequence[str]
+    detail: bool
+
+
+@click.command()
+@click.argument(
+    "places", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR..."
+)
+@click.option("--html", type=FILE, metavar="FILE", help="One file with tables and plots.")
+@click.option("--csv", type=FILE, metavar="FILE", help="One row per run.")
+@click.option("--parquet", type=FILE, metavar="FILE", help="The same, typed.")
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Every plot as SVG and PNG.",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    multiple=True,
+    metavar="A B",
+    help="Two defenses or two attacks, run by run. Repeatable. Default: each defense against none.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the statistics as JSON.")
+def report(
+    places: tuple[Path, ...],
+    compare: tuple[tuple[str, str], ...],
+    as_json: bool,
+    **files: Path | None,
+) -> None:
+    """Compare the finished runs below folders.
+
+    Example: ringfence report results --html report.html --compare deceptive none
+    """
+    results = plugins.build("tables", TABLE, {"compare": compare}).read(places)
+    for line in results.warnings:
+        click.echo(f"Warning: {line}", err=True)
+    for name, target in files.items():
+        if target:
+            click.echo(f"Wrote {_write(results, name, target)}", err=True)
+    if as_json:
+        click.echo(json.dumps(results.digest(), indent=2))
+    else:
+        _print(results.read(), results.sheets, results.analysis.notes)
+
+
+def _write(results: Any, name: str, target: Path) -> Path:
+    """Let the report ``name`` write its file, or its folder of files."""
+    given = {"name": target.name}
+    written: Path = plugins.build("reports", name, given).write(results, target.parent)
+    return written
+
+
+def _print(read: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> None:
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
+    console.print(read)
+    for sheet in sheets:
+        if not sheet.detail:
+            _print_sheet(console, sheet)
+    for note in notes:
+        console.print(f"note: {note}")
+
+
+def _print_sheet(console: Any, sheet: Sheet) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for place, column in enumerate(sheet.columns):
+        table.add_column(column, justify="left" if place < sheet.names else "right")
+    for row in sheet.rows:
+        table.add_row(*map(Text, row))  # names from files are no markup
+    console.print(f"\n{sheet.title}", style="bold")
+    console.print(table)
+    for remark in sheet.remarks:
+        console.print(f"  {remark}", style="dim")

@@ -1,0 +1,1 @@
+"""Finished runs as one table, its statistics, and reports of them. See docs/reports.md."""

@@ -1,0 +1,48 @@
+"""Cells of the report: one defender against one attacker, over seeds."""
+
+from __future__ import annotations
+
+import polars as pl
+from attrs import frozen
+
+from ringfence_bench.statistics.spread import Spread, spread
+
+VALUE = "substitute_accuracy"
+#: what makes an attacker besides its name: the answers it gets, its queries, images and accounts
+MEANS = ("labels", "budget", "pool", "substitute", "attacker_clients")
+ATTACKER = ("attacker", *MEANS)
+
+
+@frozen
+class Cell:
+    """The substitutes of one attacker against one defender."""
+
+    setting: str
+    defender: str
+    attacker: str
+    labels: str | None
+    budget: int | None
+    pool: str | None
+    substitute: str | None
+    attacker_clients: int | None
+    seeds: tuple[int, ...]
+    accuracies: tuple[float, ...]  #: of the substitute, one per seed
+    accuracy: Spread | None
+
+
+def by_seed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per defender, attacker and seed; runs that differ elsewhere are averaged."""
+    return (
+        frame.drop_nulls(VALUE)
+        .group_by("setting", "defender", *ATTACKER, "seed", maintain_order=True)
+        .agg(pl.col(VALUE).mean(), runs=pl.len().cast(pl.Int64))
+    )
+
+
+def cells(frame: pl.DataFrame) -> list[Cell]:
+    """Return every cell of the table, sorted by name."""
+    keys = ("setting", "defender", *ATTACKER)
+    grouped = by_seed(frame).group_by(keys, maintain_order=True).agg("seed", VALUE).sort(keys)
+    return [
+        Cell(*row[:-2], tuple(row[-2]), tuple(row[-1]), spread(row[-1])) for row in grouped.rows()
+    ]
