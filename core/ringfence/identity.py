@@ -30,7 +30,7 @@ def spec(
     ``parts``: the other plugins of the run by their role; ``selected``: by their name.
     """
     named = {role: getattr(choice, role, None) or preferred.get(role) for role in parts}
-    named["substitute"] = choice.substitute or named["model"]
+    named |= {**images.names, "substitute": choice.substitute or named["model"]}
     used = {str(named[role]): part for role, part in parts.items()} | dict(selected)
     return {
         **{name: cattrs.unstructure(getattr(choice, name)) for name in NAMES},
