@@ -122,6 +122,6 @@ def _checked(column: Column, value: Any) -> Any:
         return float(value)
     if type(value) is not column.kind:
         raise TypeError(f"{column.kind.__name__} expected, {type(value).__name__} found")
-    if column.kind is int and not -LARGEST <= value < LARGEST:
+    if type(value) is int and not -LARGEST <= value < LARGEST:
         raise OverflowError("more than 64 bits")
     return value

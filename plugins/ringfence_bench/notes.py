@@ -42,26 +42,25 @@ def _setting(group: list[Headline], tolerance: float) -> Iterator[str]:
         yield f"the headline table mixes how victims were trained: {', '.join(trained)}."
     if NONE not in {h.defender for h in group}:
         yield "there is no undefended run to compare with."
-    for h in group:
-        if h.missing:
-            yield f"{h.defender} lacks {', '.join(h.missing)} that others here met."
+    if any(h.missing for h in group):
+        yield "not every defense met every attacker in every seed; see the remarks."
 
 
 def _runs(frame: pl.DataFrame) -> Iterator[str]:
     """Yield what single runs lack."""
     counts = {
-        "had no local victim: what needs one is not given": pl.col("victim_accuracy").is_null(),
-        "have several responders: the rate of changed answers is not in their files": (
+        "no local victim, so what needs one is not given": pl.col("victim_accuracy").is_null(),
+        "several responders, so the rate of changed answers is not in the file": (
             pl.col("changed").is_null() & (pl.col("oracle") == "local")
         ),
-        "do not tell how their victim was trained": pl.col("victim_trained") == UNKNOWN,
-        "have no substitute's accuracy and are in no table": (
+        "how the victim was trained is not known": pl.col("victim_trained") == UNKNOWN,
+        "no substitute's accuracy, so they are in no table of this report": (
             pl.col("substitute_accuracy").is_null()
         ),
     }
     for what, condition in counts.items():
         if number := len(frame.filter(condition)):
-            yield f"{number:,} runs {what}."
+            yield f"{number:,} of {len(frame):,} runs: {what}."
 
 
 def _marks(frame: pl.DataFrame) -> Iterator[str]:

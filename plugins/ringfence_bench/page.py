@@ -49,5 +49,5 @@ def page(results: Results) -> str:
 def _plots(results: Results) -> Iterator[dict[str, Any]]:
     """Yield the plots of each kind, drawn."""
     for kind, group in groupby(figures(results.analysis), key=lambda plot: plot.kind):
-        drawn = [(plot.title, Markup(inline(plot))) for plot in group]  # noqa: S704
+        drawn = [(plot.title, Markup(inline(plot))) for plot in group]
         yield {"title": TITLES[kind], "meaning": MEANINGS[kind], "drawn": drawn}

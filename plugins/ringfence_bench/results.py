@@ -10,7 +10,8 @@ import polars as pl
 from attrs import define
 
 from ringfence_bench.analysis import Analysis, analyse
-from ringfence_bench.sheets import Sheet, sheets
+from ringfence_bench.sheet import Sheet, count
+from ringfence_bench.sheets import sheets
 from ringfence_bench.table import Collected
 
 
@@ -47,8 +48,9 @@ class Results:
         """Return one sentence: what was read."""
         found = self.collected
         return (
-            f"{len(self.frame):,} runs of {found.files:,} result files in {', '.join(self.places)}"
-            f"; {len(found.left_out):,} files left out, {len(found.repeated):,} counted once."
+            f"{count(len(self.frame), 'run')} of {count(found.files, 'result file')} "
+            f"in {', '.join(self.places)}; {len(found.left_out):,} left out, "
+            f"{len(found.repeated):,} there twice and counted once."
         )
 
     def digest(self) -> dict[str, Any]:

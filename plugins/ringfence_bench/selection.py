@@ -38,7 +38,7 @@ def _one(frame: pl.DataFrame, column: str, names: str, given: str) -> str:
     """Return the only defender or attacker of this name, or the one that is written like it."""
     if given in (every := {*frame[column]}):
         return given
-    variants = sorted(every & {*frame.filter(pl.col(names) == given)[column]})
+    variants: list[str] = sorted(every & {*frame.filter(pl.col(names) == given)[column]})
     if len(variants) > 1:
         told = ", ".join(map(repr, variants))
         raise RingfenceError(f"{given!r} was run in several ways. Name one of them: {told}.")

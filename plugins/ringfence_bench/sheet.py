@@ -22,6 +22,11 @@ class Sheet:
     detail: bool = False  #: for the report, not for the terminal
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def figure(value: float | None, digits: int = 4) -> str:
     """Return a figure with a fixed number of digits, or a dash."""
     return ABSENT if value is None else f"{value:.{digits}f}"

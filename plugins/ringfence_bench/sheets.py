@@ -40,6 +40,14 @@ def _per_setting(found: Iterable[One], make: Callable[[str, list[One]], Sheet]) 
     return [make(setting, group) for setting, group in sorted(groups.items())]
 
 
+def _gathered(told: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return each remark once, after all whom it is about."""
+    about: dict[str, list[str]] = {}
+    for who, remark in told:
+        about.setdefault(remark, []).append(who)
+    return tuple(f"{', '.join(names)}: {remark}." for remark, names in about.items())
+
+
 def _headlines(setting: str, group: list[Headline]) -> Sheet:
     return Sheet(
         f"Worst case over attackers: {setting}",
@@ -47,18 +55,17 @@ def _headlines(setting: str, group: list[Headline]) -> Sheet:
         "over seeds: lower protects better. Benign: what ordinary clients are told.",
         (
             "defense",
-            "worst attacker",
             "substitute",
             "seeds",
             "victim",
             "benign",
             "changed",
             "trained",
+            "worst attacker",
         ),
         tuple(map(_headline, sorted(group, key=lambda h: (h.worst.mean, h.defender)))),
-        names=2,
-        remarks=tuple(
-            f"{h.defender} did not meet {', '.join(h.missing)}: its worst case may be elsewhere."
+        remarks=_gathered(
+            (h.defender, f"did not meet {', '.join(h.missing)}: the worst case may be elsewhere")
             for h in group
             if h.missing
         ),
@@ -68,7 +75,7 @@ def _headlines(setting: str, group: list[Headline]) -> Sheet:
 def _headline(h: Headline) -> tuple[str, ...]:
     figures = figure(h.victim), figure(h.benign), figure(h.changed, 3)
     trained = "/".join(h.trained) or ABSENT
-    return (h.defender, h.attacker, spreading(h.worst), str(h.worst.n), *figures, trained)
+    return (h.defender, spreading(h.worst), str(h.worst.n), *figures, trained, h.attacker)
 
 
 def _comparisons(setting: str, group: list[Comparison]) -> Sheet:
@@ -80,8 +87,8 @@ def _comparisons(setting: str, group: list[Comparison]) -> Sheet:
         ("A", "B", "A − B", "95 % interval", "p", "p, Holm", "pairs", "victims"),  # noqa: RUF001
         tuple(map(_comparison, group)),
         names=2,
-        remarks=tuple(
-            f"{c.a} against {c.b}: {'; '.join((*_method(c), *c.remarks))}."
+        remarks=_gathered(
+            (f"{c.a} against {c.b}", "; ".join((*_method(c), *c.remarks)))
             for c in group
             if c.remarks or c.method
         ),
@@ -111,7 +118,9 @@ def _rate(group: SameRate) -> Sheet:
              figure(h.benign))
             for h in group.members
         ),
-        remarks=tuple(f"{h.defender} lacks {', '.join(h.missing)}." for h in group.members if h.missing),
+        remarks=_gathered(
+            (h.defender, f"lacks {', '.join(h.missing)}") for h in group.members if h.missing
+        ),
     )  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def defended(defense, attack="knockoffnet", labels="soft", budget=60000, seed=0,
     lost = soft if labels == "soft" else hard + 0.03
     stolen = base - tenth * decade - lost + 0.012 * noise()
     victim = 0.9941 + 0.0002 * seed - (0.004 if defense == "amao" else 0)
-    acts = {defense: {"changed": changed + 0.002 * noise(), "l1": l1, "report": {}}}
+    acts = {defense: {"changed": changed * (1 + 0.02 * noise()), "l1": l1, "report": {}}}
     options = {attack: {"epochs": 50, "lr": 0.01}, **({defense: {"rate": 0.1}} if defense else {})}
     made = {
         "run__defense": [defense] if defense else [],

@@ -15,7 +15,8 @@ from ringfence_bench.statistics.worst import Headline
 
 Panel = tuple[str, Callable[[], Figure]]
 MOST = 60  #: rows of one plot
-ROW, HEAD = 0.36, 0.34  #: inches of a row, and of an attack's name above its rows
+ROW, HEAD = 0.4, 0.32  #: inches of a row, and of an attack's name above its rows
+SEEDS = 0.07  #: inches by which single seeds are drawn below their mean
 
 
 def panels(
@@ -45,7 +46,9 @@ def _draw(rows: Sequence[Cell], victims: Sequence[float], looks: Mapping[str, Lo
     _bound(axes, rows, victims)
     place = 0.0
     for attacker, group in groupby(rows, key=lambda c: c.attacker):
-        axes.text(0, place + 0.22, short(attacker), weight="bold", transform=_left(axes))
+        axes.text(
+            0, place + 0.24, short(attacker), weight="bold", transform=axes.get_yaxis_transform()
+        )
         place += HEAD
         for cell in group:
             _row(axes, place, cell, looks[cell.defender])
@@ -59,13 +62,14 @@ def _row(axes: Axes, place: float, cell: Cell, look: Look) -> None:
     """Write a defender's name, and below it its mean, interval and seeds."""
     found = cell.accuracy
     assert found is not None, "only cells with an accuracy are drawn"
-    level = place + 0.24
+    level = place + 0.26
     told = f"{short(cell.defender)}  {found.mean:.3f}"
-    axes.text(0, place + 0.1, told, size=8, va="center", transform=_left(axes))
+    axes.text(0, place + 0.1, told, size=9, va="center", transform=axes.get_yaxis_transform())
     axes.axhline(level, color=FAINT, lw=0.4, alpha=0.6, zorder=0)
     if found.low is not None and found.high is not None:
         axes.plot((found.low, found.high), (level, level), color=look.color, lw=1.6, alpha=0.8)
-    axes.plot(cell.accuracies, [level] * found.n, ".", color=look.color, ms=4, alpha=0.7)
+    below = [level + SEEDS] * found.n
+    axes.plot(cell.accuracies, below, "o", mec=look.color, mfc="none", ms=3, mew=0.9)
     axes.plot(
         found.mean, level, look.marker, color=look.color, ms=6, mec=INK, mew=0.5, clip_on=False
     )
@@ -81,10 +85,6 @@ def _bound(axes: Axes, rows: Sequence[Cell], victims: Sequence[float]) -> None:
 def _victim(axes: Axes, accuracy: float) -> None:
     axes.axvline(accuracy, color=INK, lw=0.8, ls=(0, (4, 3)), zorder=0)
     axes.annotate(
-        f"victim {accuracy:.3f}", (accuracy, 0), (-3, 3), xycoords=("data", "axes fraction"),
-        textcoords="offset points", ha="right", size=8,
+        f"victim {accuracy:.3f}", (accuracy, 1), (-3, -2), xycoords=("data", "axes fraction"),
+        textcoords="offset points", ha="right", va="top", size=9,
     )  # fmt: skip
-
-
-def _left(axes: Axes):  # type: ignore[no-untyped-def]
-    return axes.get_yaxis_transform()  # x: share of the width, y: data

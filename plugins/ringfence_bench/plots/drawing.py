@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,11 +19,12 @@ VARIABLES = {INK: "currentColor", FAINT: "var(--faint)"} | {
 }
 #: one that keeps a PNG readable on any ground
 PAPER = "#ffffff"
+HEAD = 0.3  #: inches for the title of a plot that stands alone
 
 
 def save(plot: Plot, folder: Path) -> None:
     """Write ``NAME.svg`` and ``NAME.png``, on white."""
-    with mpl.rc_context(SETTINGS | {"svg.hashsalt": plot.name}):
+    with _settings(plot):
         figure = _titled(plot)
         figure.savefig(folder / f"{plot.name}.svg", facecolor=PAPER, metadata={"Date": None})
         figure.savefig(folder / f"{plot.name}.png", facecolor=PAPER, dpi=200)
@@ -31,7 +33,7 @@ def save(plot: Plot, folder: Path) -> None:
 def inline(plot: Plot) -> str:
     """Return an ``<svg>`` for a page: its own ids, the page's colours, no outside address."""
     text = io.StringIO()
-    with mpl.rc_context(SETTINGS | {"svg.hashsalt": plot.name}):
+    with _settings(plot):
         plot.draw().savefig(text, format="svg", metadata={"Date": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -40,14 +42,20 @@ def inline(plot: Plot) -> str:
     return _recoloured(_own_ids(svg, plot.name))
 
 
+def _settings(plot: Plot) -> AbstractContextManager[None]:
+    return mpl.rc_context({**SETTINGS, "svg.hashsalt": plot.name})
+
+
 def _titled(plot: Plot) -> Figure:
     """Return the figure with its title, which a page shows as text of its own."""
     figure = plot.draw()
-    figure.text(0.04, 1.0, plot.title, size=10, weight="bold", va="bottom")
-    _, high = figure.get_size_inches()
-    for text in figure.texts:
-        text.set_y(1 - 0.02 / high)
-        text.set_va("top")
+    wide, high = figure.get_size_inches()
+    figure.set_size_inches(wide, high + HEAD)
+    for axes in figure.axes:
+        left, low, width, height = axes.get_position().bounds
+        share = high / (high + HEAD)
+        axes.set_position((left, low * share, width, height * share))
+    figure.text(0.03, 1 - 0.08 / (high + HEAD), plot.title, weight="bold", va="top")
     return figure
 
 

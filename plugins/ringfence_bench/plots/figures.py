@@ -25,7 +25,7 @@ class Plot:
 
 
 MEANINGS = {
-    "attacks": "Substitute accuracy per attack and defense. Small dots: single seeds. Marker and "
+    "attacks": "Substitute accuracy per attack and defense. Small rings: single seeds. Marker and "
     "bar: mean and 95 % interval (Student's t, from three seeds on). Further left protects better.",
     "queries": "Substitute accuracy against the attacker's queries. Bars: 95 % intervals.",
     "utility": "Utility against protection: lower right is better. Filled markers on the line are "

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from matplotlib.axes import Axes
 
 from ringfence_bench.plots.look import FAINT, short
 
 Point = tuple[float, float, str]
-HEIGHT = 0.05  #: of a line of text, as a share of the axes
+HEIGHT = 0.06  #: of a line of text, as a share of the axes
+ABOVE = 0.045  #: a point is named a little higher, clear of the front's line
 RIGHT = 0.6  #: a point beyond it is named to its left
 
 
@@ -19,7 +21,7 @@ def beside(axes: Axes, ends: Sequence[Point], last: float) -> None:
     start = _across(axes, last) + 0.09
     for (x, y, name), place in zip(ends, places, strict=True):
         axes.annotate(
-            short(name, 24), (x, y), (start, place), textcoords="axes fraction", size=8,
+            short(name, 24), (x, y), (start, place), textcoords="axes fraction", size=9,
             va="center", arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5, "shrinkB": 6},
         )  # fmt: skip
 
@@ -28,11 +30,11 @@ def around(axes: Axes, points: Sequence[Point]) -> None:
     """Name points on the side where there is room, moved up or down where names would meet."""
     for left in (False, True):
         own = [p for p in points if (_across(axes, p[0]) > RIGHT) == left]
-        places = apart([_up(axes, y) for _, y, _ in own])
+        places = apart([_up(axes, y) + ABOVE for _, y, _ in own])
         for (x, y, name), place in zip(own, places, strict=True):
             across = _across(axes, x) + (-0.05 if left else 0.05)
             axes.annotate(
-                short(name, 30), (x, y), (across, place), textcoords="axes fraction", size=8,
+                short(name, 30), (x, y), (across, place), textcoords="axes fraction", size=9,
                 va="center", ha="right" if left else "left",
                 arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5, "shrinkB": 5},
             )  # fmt: skip
@@ -42,12 +44,12 @@ def apart(places: Sequence[float], gap: float = HEIGHT) -> list[float]:
     """Return heights in [0, 1] at least ``gap`` apart, in the same order, as near as is easy."""
     order = sorted(range(len(places)), key=lambda i: (places[i], i))
     moved = [min(max(p, 0.0), 1.0) for p in places]
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in pairwise(order):
         moved[after] = max(moved[after], moved[before] + gap)
-    over = max(0.0, moved[order[-1]] - 1.0) if order else 0.0
+    ceiling = 1.0
     for i in reversed(order):
-        moved[i] -= over
-        over = max(0.0, over - gap)
+        moved[i] = min(moved[i], ceiling)
+        ceiling = moved[i] - gap
     return moved
 
 

@@ -17,19 +17,17 @@ INK = "#1b1e23"
 FAINT = "#9aa0a8"
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKERS = ("s", "^", "D", "v", "P", "X", "<", ">", "h")
-WIDTH = 5.0  #: inches: fits a phone, and two stand side by side on a desk
-LONGEST = 44  #: characters of a name in a plot; the tables have all of it
+WIDTH = 4.7  #: inches: fits a phone, and two stand side by side on a desk
+LONGEST = 40  #: characters of a name in a plot; the tables have all of it
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
+    "font.size": 10,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,

@@ -41,7 +41,7 @@ def _panel(c: Cell) -> tuple[str, ...]:
 
 def _draw(lines: Mapping[str, Line], looks: Mapping[str, Look]) -> Figure:
     figure = Figure(figsize=(WIDTH, 3.3))
-    axes = figure.add_axes((0.12, 0.15, 0.84, 0.8))
+    axes = figure.add_axes((0.14, 0.16, 0.83, 0.8))
     budgets = sorted({budget for line in lines.values() for budget, _ in line})
     axes.set(xlabel="queries", ylabel="substitute accuracy")
     _scale(axes, budgets)

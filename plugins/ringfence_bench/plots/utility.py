@@ -39,7 +39,7 @@ def panels(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> list[Pan
 def _draw(points: Sequence[Point], which: str, looks: Mapping[str, Look]) -> Figure:
     sign, title = AXES[which]
     figure = Figure(figsize=(WIDTH, 3.6))
-    axes = figure.add_axes((0.12, 0.14, 0.84, 0.82))
+    axes = figure.add_axes((0.14, 0.15, 0.83, 0.81))
     axes.set(xlabel=title, ylabel="substitute accuracy, worst case")
     _bound(axes, points, sign)
     best = front([(sign * x, y) for x, y, _ in points])

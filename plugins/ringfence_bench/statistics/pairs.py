@@ -20,7 +20,7 @@ SIDE = {
     "attacker": ("defense", "defense_options", "defender", "outliers"),
 }
 VICTIM = ("seed", "recipe", "device", "libraries", "data_victim", "other_options")
-MEANS = ("changed",)
+NAMES = ("attacker", "defender")  #: made of other columns, which say more
 
 
 @frozen(eq=False)
@@ -34,11 +34,17 @@ class Pairs:
 
 
 def paired(frame: pl.DataFrame, column: str, a: str, b: str) -> list[Pairs]:
-    """Return the pairs of ``a`` and ``b``, names in ``column``, for every setting of either."""
+    """Return the pairs of ``a`` and ``b``, names in ``column``, for every setting of both.
+
+    With no such setting, those of either side are returned, to say why nothing is compared.
+    """
     keys = [*SHARED, *SIDE[column]]
     left, right = (_side(frame, column, name, keys) for name in (a, b))
     settings = sorted({*left["setting"], *right["setting"]})
-    return [_pairs(s, *(f.filter(setting=s) for f in (left, right)), keys) for s in settings]
+    both = sorted({*left["setting"]} & {*right["setting"]})
+    return [
+        _pairs(s, left.filter(setting=s), right.filter(setting=s), keys) for s in both or settings
+    ]
 
 
 def _side(frame: pl.DataFrame, column: str, name: str, keys: list[str]) -> pl.DataFrame:
@@ -47,7 +53,7 @@ def _side(frame: pl.DataFrame, column: str, name: str, keys: list[str]) -> pl.Da
         frame.filter(pl.col(column) == name, pl.col(VALUE).is_not_null())
         .group_by(keys, maintain_order=True)
         .agg(
-            pl.col(VALUE, *MEANS).mean(),
+            pl.col(VALUE, "changed").mean(),
             pl.col("victim_trained").first(),
             runs=pl.len().cast(pl.Int64),
         )
@@ -73,7 +79,7 @@ def _differ(left: pl.DataFrame, right: pl.DataFrame, keys: Sequence[str]) -> tup
     tried = left.head(20).select(keys).rows()
     partners = right.head(200).select(keys).rows()
     found = [
-        tuple(k for k, x, y in zip(keys, one, other, strict=True) if x != y)
+        tuple(k for k, x, y in zip(keys, one, other, strict=True) if x != y and k not in NAMES)
         for one in tried
         for other in partners
     ]

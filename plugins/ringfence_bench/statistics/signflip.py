@@ -15,9 +15,9 @@ def p_value(differences: Sequence[float]) -> float | None:
     """Return the two-sided p-value of the mean of independent differences; None for none.
 
     Fisher, "The design of experiments", 1935: were both sides alike, every difference could as
-    well have the other sign. Up to 14 differences all flips are tried; beyond, as many are drawn, alike
-    in every call, and count one more (Phipson and Smyth, SAGMB 9, 2010). n differences cannot
-    give less than 2 / 2**n: three seeds never less than 0.25.
+    well have the other sign. Up to 14 differences all flips are tried; beyond, as many
+    are drawn, alike in every call, and count one more (Phipson and Smyth, SAGMB 9, 2010).
+    n differences cannot give less than 2 / 2**n: three seeds never less than 0.25.
     """
     if not len(differences):
         return None

@@ -52,7 +52,8 @@ def headlines(frame: pl.DataFrame) -> list[Headline]:
 def name(attacker: Sequence[str | int | None]) -> str:
     """Return an attacker as people write it: its name, answers, queries."""
     who, labels, budget, *_ = attacker
-    return f"{who}, {labels}" + (f", {int(budget):,} queries" if budget is not None else "")
+    told = [str(who), *([str(labels)] if labels else [])]
+    return ", ".join([*told, f"{budget:,} queries"] if budget is not None else told)
 
 
 def _headline(
