@@ -94,7 +94,8 @@ class Experiment:
         ``scope`` parts the attack proper from those that only make controls.
         """
         model = provenance.identify_factory(self.new_substitute)
-        key = self.key(("pool", "seeds"), model, self.budget, scope, provenance.identify(plugin))
+        told = (model, attrs.asdict(self.substitute_recipe), self.budget, scope)
+        key = self.key(("pool", "seeds"), told, provenance.identify(plugin))
         return AttackRun(
             pool=self.pool,
             seeds=self.seeds,

@@ -14,7 +14,7 @@ from ringfence.clock import Clock
 from ringfence.experiment import Experiment
 from ringfence.protocols import Verifier
 from ringfence.record import Record
-from ringfence.selection import ask, at_most_one
+from ringfence.selection import ask, at_most_one, involved
 from ringfence.service import Service
 from ringfence.victims import Victim, get_victim, given_victim
 
@@ -38,10 +38,11 @@ def train(run: Experiment, pm: pluggy.PluginManager, skip: Skip) -> Victim:
     def arguments(name: str) -> dict[str, Any]:
         return {"run": run.for_defense(name, pm.get_plugin(name))}
 
-    trainers = ask(pm, "make_trainer", arguments, skip)
+    trainers = ask(pm, "make_trainer", arguments, skip, run.streams.scope("hooks"))
     trainer = at_most_one("make_trainer", trainers)
-    maker = pm.get_plugin(next(iter(trainers))) if trainers else None
-    return get_victim(run, trainer=trainer, maker=maker)
+    return get_victim(
+        run, trainer=trainer, makers=involved(pm, "make_trainer", skip) if trainers else ()
+    )
 
 
 def make_guard(
@@ -54,7 +55,7 @@ def make_guard(
         return {"run": view, "victim": victim.model}
 
     detectors, responders, verifiers = (
-        ask(pm, hook, arguments, skip)
+        ask(pm, hook, arguments, skip, run.streams.scope("hooks"))
         for hook in ("make_detector", "make_responder", "make_verifier")
     )
     format = answer_format(run.labels)

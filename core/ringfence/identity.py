@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from ringfence.experiment import Experiment
 from ringfence.fingerprint import fingerprint
 from ringfence.materials import Materials
 
-LIBRARIES = ("ringfence", "torch", "torchvision", "numpy", "pluggy")
+LIBRARIES = ("ringfence", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pillow")
 NAMES = ("dataset", "attack", "recovery", "defense", "metric", "oracle", "store")
 
 
@@ -38,7 +39,7 @@ def spec(
         "substitute": named["substitute"],
         **images.names,
         "options": {name: _plain(options.of(part)) for name, part in used.items()},
-        "versions": _versions(choice),
+        "versions": _versions(choice, images, named),
         "marks": list(images.marks),
     }
 
@@ -70,14 +71,22 @@ def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
     return {n: value if isinstance(value, kinds) else repr(value) for n, value in plain.items()}
 
 
-def _versions(choice: Choice) -> dict[str, str | None]:
-    """Return the versions of libraries and of what brings the selected plugins."""
-    found = {name: provenance.version_of(name) for name in LIBRARIES}
-    for kind, names in (
-        ("defenses", choice.defense),
-        ("attacks", (choice.attack, *choice.recovery)),
-    ):
+def _versions(choice: Choice, images: Materials, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the versions of Python, of libraries and of what brings the selected plugins."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    found |= {name: provenance.version_of(name) for name in LIBRARIES}
+    selected = {
+        "defenses": choice.defense,
+        "attacks": (choice.attack, *choice.recovery),
+        "datasets": (choice.dataset, images.names["pool"], images.names["outliers"]),
+        "models": (named["model"], named["substitute"]),
+        "metrics": choice.metric,
+        "oracles": (choice.oracle,),
+        "stores": (choice.store,),
+    }
+    for kind, names in selected.items():
         installed = plugins.installed(kind)
-        dists = [installed[name].dist for name in names if name in installed]
+        bases = [name.partition(":")[0] for name in names if name]
+        dists = [installed[name].dist for name in bases if name in installed]
         found |= {dist.name: dist.version for dist in dists if dist}
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -50,7 +50,7 @@ def gather(
     pool = _pool(choice, sets, data, preferred)
     outliers = _outliers(choice, sets, data, preferred)
     names = {"pool": pool.name, "outliers": outliers.name if outliers else None}
-    shared = ("shared_pool",) if pool.name and pool.name == names["outliers"] else ()
+    sides = {"pool": pool, "outliers": outliers}
     return Materials(
         train=sets.on_device(train),
         validation=sets.on_device(validation),
@@ -59,8 +59,20 @@ def gather(
         seeds=train.images[some[: preferred["seeds"]]].to(choice.device),
         outliers=outliers.images if outliers else None,
         names=names,
-        marks=(*data.marks, *pool.marks, *(outliers.marks if outliers else ()), *shared),
+        marks=(*data.marks, *_marks(choice, sides)),
     )
+
+
+def _marks(choice: Choice, sides: Mapping[str, Side | None]) -> Iterator[str]:
+    """Yield what a reader must know of where the images come from."""
+    for role, side in sides.items():
+        if side is not None:
+            yield from side.marks
+            if side.name == choice.dataset:
+                yield f"{role}_is_train"
+    images = [side.images for side in sides.values() if side is not None]
+    if len(images) == 2 and images[0].shape == images[1].shape and torch.equal(*images):
+        yield "shared_pool"
 
 
 def _pool(choice: Choice, sets: DataSets, data: ImageSet, preferred: Mapping[str, Any]) -> Side:

@@ -13,7 +13,18 @@ from typing import Any
 from ringfence import options
 from ringfence.fingerprint import fingerprint
 
-TRAINING = ("augment", "images", "recipe", "splits", "training")  #: modules of the core
+#: modules of the core on which cached models rest
+SOURCES = (
+    "answers",
+    "augment",
+    "images",
+    "inference",
+    "randomness",
+    "recipe",
+    "session",
+    "splits",
+    "training",
+)
 
 
 def identify(plugin: Any) -> list[Any] | None:
@@ -36,9 +47,9 @@ def identify_factory(factory: Any) -> list[Any] | None:
 @cache
 def versions() -> dict[str, str | None]:
     """Return the versions of what every model depends on, and a hash of what trains it."""
-    found = {name: version_of(name) for name in ("ringfence", "torch")}
+    found = {name: version_of(name) for name in ("ringfence", "torch", "torchvision")}
     here = Path(__file__).parent
-    texts = [(here / f"{name}.py").read_text(encoding="utf-8") for name in TRAINING]
+    texts = [(here / f"{name}.py").read_text(encoding="utf-8") for name in SOURCES]
     return {**found, "source": fingerprint(*texts)}
 
 

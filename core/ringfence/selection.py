@@ -9,15 +9,8 @@ import pluggy
 
 from ringfence import hookspecs
 from ringfence.errors import BrokenPlugin, UnknownName, WrongNumber
-
-PHASES = {
-    "make_trainer": "train",
-    "make_detector": "detect",
-    "make_responder": "respond",
-    "make_verifier": "verify",
-    "make_attack": "attack",
-    "make_recovery": "recover",
-}
+from ringfence.hookspecs import PHASES
+from ringfence.randomness import Streams, seeded
 
 
 def manager(plugins: Mapping[str, Any]) -> pluggy.PluginManager:
@@ -36,28 +29,54 @@ def ask(
     hook: str,
     arguments: Callable[[str], dict[str, Any]],
     skip: Collection[str] = (),
+    streams: Streams | None = None,
 ) -> dict[str, Any]:
     """Ask one plugin at a time, with ``arguments(name)``; return strategies by plugin name.
 
-    Wrappers, whoever brings them, surround each call. ``skip`` holds NAME.PHASE.
+    Wrappers, whoever brings them, surround each call; each starts at its own place of the
+    global random stream, below ``streams``. ``skip`` holds NAME.PHASE.
     """
     made: dict[str, Any] = {}
-    everyone = _makers(pm, hook, ())
-    for maker in _makers(pm, hook, skip):
-        others = [other.plugin for other in everyone if other is not maker]
-        answers = pm.subset_hook_caller(hook, others)(**arguments(maker.plugin_name))
-        if len(answers) > 1:
-            raise BrokenPlugin(f"A wrapper made {len(answers)} of one answer to {hook}.")
-        if answers:
-            made[maker.plugin_name] = answers[0]
+    skipped = [i.plugin for i in _impls(pm, hook) if _phase(i, hook) in skip]
+    everyone = [i.plugin for i in _impls(pm, hook) if not i.wrapper]
+    for maker in makers(pm, hook, skip):
+        others = [other for other in everyone if other is not maker.plugin] + skipped
+        caller = pm.subset_hook_caller(hook, others)
+        with seeded(streams or Streams(0), f"{hook}/{maker.plugin_name}"):
+            answers = caller(**arguments(maker.plugin_name))
+        strategy = _only(hook, answers)
+        if strategy is not None:
+            made[maker.plugin_name] = strategy
     return made
 
 
-def _makers(pm: pluggy.PluginManager, hook: str, skip: Collection[str]) -> list[pluggy.HookImpl]:
+def makers(pm: pluggy.PluginManager, hook: str, skip: Collection[str]) -> list[pluggy.HookImpl]:
     """Return the implementations that are no wrappers, in the order of selection."""
-    impls = reversed(getattr(pm.hook, hook).get_hookimpls())
-    phase = PHASES[hook]
-    return [i for i in impls if not i.wrapper and f"{i.plugin_name}.{phase}" not in skip]
+    return [i for i in _impls(pm, hook) if not i.wrapper and _phase(i, hook) not in skip]
+
+
+def involved(pm: pluggy.PluginManager, hook: str, skip: Collection[str]) -> list[Any]:
+    """Return all plugins that have a say in what a hook makes, wrappers too."""
+    return [i.plugin for i in _impls(pm, hook) if _phase(i, hook) not in skip]
+
+
+def _impls(pm: pluggy.PluginManager, hook: str) -> list[pluggy.HookImpl]:
+    """Return all implementations in the user's order, whatever they ask of pluggy."""
+    names = [name for name, _ in pm.list_name_plugin()][::-1]
+    return sorted(getattr(pm.hook, hook).get_hookimpls(), key=lambda i: names.index(i.plugin_name))
+
+
+def _phase(impl: pluggy.HookImpl, hook: str) -> str:
+    return f"{impl.plugin_name}.{PHASES[hook]}"
+
+
+def _only(hook: str, answers: Any) -> Any:
+    """Return the strategy in ``answers``: a wrapper may hand on the list, or the strategy."""
+    if not isinstance(answers, list):
+        return answers
+    if len(answers) > 1:
+        raise BrokenPlugin(f"A wrapper made {len(answers)} of one answer to {hook}.")
+    return answers[0] if answers else None
 
 
 def at_most_one(hook: str, made: Mapping[str, Any]) -> Any:
@@ -81,8 +100,8 @@ def exactly_one(hook: str, made: Mapping[str, Any]) -> Any:
 def require_attack(selected: Mapping[str, Any], skip: Collection[str] = ()) -> None:
     """Refuse a selection without attack or with two trainers, before anything is trained."""
     pm = manager(selected)
-    exactly_one("make_attack", {i.plugin_name: i for i in _makers(pm, "make_attack", skip)})
-    at_most_one("make_trainer", {i.plugin_name: i for i in _makers(pm, "make_trainer", skip)})
+    exactly_one("make_attack", {i.plugin_name: i for i in makers(pm, "make_attack", skip)})
+    at_most_one("make_trainer", {i.plugin_name: i for i in makers(pm, "make_trainer", skip)})
 
 
 def refuse_unknown_phases(selected: Mapping[str, Any], skip: Collection[str]) -> None:

@@ -34,10 +34,11 @@ class Session:
         if clients is None:
             turns = range(self.used, self.used + len(images))
             clients = [self.clients[turn % len(self.clients)] for turn in turns]
-        self.used += len(images)
         if not len(images):
             return images.new_zeros(0, self.num_classes)
-        return self._endpoint.answer(images, clients).to(images.dtype)
+        answers = self._endpoint.answer(images.float(), clients)
+        self.used += len(images)  # a query that got no answer is not counted
+        return answers.to(images.dtype)
 
     def _refuse(self, images: Tensor, clients: Sequence[str] | None) -> None:
         """Raise if the queries are not to be answered; nothing is counted then."""

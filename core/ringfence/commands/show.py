@@ -10,7 +10,7 @@ import click
 
 from ringfence import options, plugins, recipe
 from ringfence.errors import UnknownName
-from ringfence.selection import PHASES
+from ringfence.hookspecs import PHASES
 
 
 @click.command()
