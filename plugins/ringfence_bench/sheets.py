@@ -65,7 +65,7 @@ def _headlines(setting: str, group: list[Headline]) -> Sheet:
         ),
         tuple(map(_headline, sorted(group, key=lambda h: (h.worst.mean, h.defender)))),
         remarks=_gathered(
-            (h.defender, f"did not meet {', '.join(h.missing)}: the worst case may be elsewhere")
+            (h.defender, f"lacks {', '.join(h.missing)}: the worst case may be elsewhere")
             for h in group
             if h.missing
         ),

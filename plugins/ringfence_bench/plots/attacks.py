@@ -16,6 +16,7 @@ from ringfence_bench.statistics.worst import Headline
 Panel = tuple[str, Callable[[], Figure]]
 MOST = 60  #: rows of one plot
 ROW, HEAD = 0.4, 0.32  #: inches of a row, and of an attack's name above its rows
+BELOW, ABOVE = 0.5, 0.2  #: inches for the axis, and for the victim's accuracy
 SEEDS = 0.07  #: inches by which single seeds are drawn below their mean
 
 
@@ -31,7 +32,9 @@ def panels(
         largest = max((c.budget or 0 for c in own), default=0)
         rows = [c for c in own if (c.budget or 0) == largest]
         victims = [h.victim for h in headlines if h.setting == setting and h.victim is not None]
-        title = f"{setting}, {labels} labels" + (f", {largest:,} queries" if largest else "")
+        title = f"{setting}, {labels or 'unknown'} labels" + (
+            f", {largest:,} queries" if largest else ""
+        )
         found.append((title, partial(_draw, rows[:MOST], victims, looks)))
     return found
 
@@ -39,8 +42,8 @@ def panels(
 def _draw(rows: Sequence[Cell], victims: Sequence[float], looks: Mapping[str, Look]) -> Figure:
     heads = {c.attacker for c in rows}
     tall = ROW * len(rows) + HEAD * len(heads)
-    figure = Figure(figsize=(WIDTH, tall + 0.75))
-    axes = figure.add_axes((0.04, 0.5 / (tall + 0.75), 0.92, tall / (tall + 0.75)))
+    figure = Figure(figsize=(WIDTH, high := tall + BELOW + ABOVE))
+    axes = figure.add_axes((0.03, BELOW / high, 0.94, tall / high))
     axes.set(ylim=(tall, 0), yticks=[], xlabel="substitute accuracy")
     axes.spines["left"].set_visible(False)
     _bound(axes, rows, victims)
@@ -85,6 +88,6 @@ def _bound(axes: Axes, rows: Sequence[Cell], victims: Sequence[float]) -> None:
 def _victim(axes: Axes, accuracy: float) -> None:
     axes.axvline(accuracy, color=INK, lw=0.8, ls=(0, (4, 3)), zorder=0)
     axes.annotate(
-        f"victim {accuracy:.3f}", (accuracy, 1), (-3, -2), xycoords=("data", "axes fraction"),
-        textcoords="offset points", ha="right", va="top", size=9,
+        f"victim {accuracy:.3f}", (accuracy, 1), (-3, 0), xycoords=("data", "axes fraction"),
+        textcoords="offset points", ha="right", va="bottom", size=9,
     )  # fmt: skip

@@ -19,6 +19,7 @@ VARIABLES = {INK: "currentColor", FAINT: "var(--faint)"} | {
 }
 #: one that keeps a PNG readable on any ground
 PAPER = "#ffffff"
+REFERENCE = re.compile(r'(href="#|url\(#)([\w-]+)')  #: to an id; a colour is none
 HEAD = 0.3  #: inches for the title of a plot that stands alone
 
 
@@ -61,13 +62,13 @@ def _titled(plot: Plot) -> Figure:
 
 def _own_ids(svg: str, name: str) -> str:
     """Return the SVG with only the ids that it uses, which no other plot has."""
-    used = {*re.findall(r'#([\w-]+)["\)]', svg)}
+    used = {found[1] for found in REFERENCE.findall(svg)}
 
     def keep(found: re.Match[str]) -> str:
         return f' id="{name}-{found[1]}"' if found[1] in used else ""
 
     svg = re.sub(r' id="([^"]*)"', keep, svg)
-    return re.sub(r'#([\w-]+)(?=["\)])', lambda m: f"#{name}-{m[1]}" if m[1] in used else m[0], svg)
+    return REFERENCE.sub(rf"\g<1>{name}-\g<2>", svg)
 
 
 def _recoloured(svg: str) -> str:

@@ -29,14 +29,14 @@ def panels(cells: Sequence[Cell], looks: Mapping[str, Look]) -> list[Panel]:
             if c.budget and c.accuracy:
                 lines.setdefault(c.defender, []).append((c.budget, c.accuracy))
         if any(len(line) > 1 for line in lines.values()):
-            title = f"{setting}: {attacker}, {labels} labels"
+            title = f"{setting}: {attacker}, {labels or 'unknown'} labels"
             found.append((title, partial(_draw, lines, looks)))
     return found
 
 
 def _panel(c: Cell) -> tuple[str, ...]:
     means = (c.labels, c.pool, c.substitute, c.attacker_clients)
-    return (c.setting, c.attacker, *(str(one) for one in means))
+    return (c.setting, c.attacker, *(str(one or "") for one in means))
 
 
 def _draw(lines: Mapping[str, Line], looks: Mapping[str, Look]) -> Figure:

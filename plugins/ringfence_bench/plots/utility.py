@@ -8,6 +8,7 @@ from itertools import groupby
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ringfence_bench.plots.labels import around
 from ringfence_bench.plots.look import FAINT, INK, WIDTH, Look
@@ -39,7 +40,7 @@ def panels(headlines: Sequence[Headline], looks: Mapping[str, Look]) -> list[Pan
 def _draw(points: Sequence[Point], which: str, looks: Mapping[str, Look]) -> Figure:
     sign, title = AXES[which]
     figure = Figure(figsize=(WIDTH, 3.6))
-    axes = figure.add_axes((0.14, 0.15, 0.83, 0.81))
+    axes = figure.add_axes((0.17, 0.15, 0.8, 0.81))
     axes.set(xlabel=title, ylabel="substitute accuracy, worst case")
     _bound(axes, points, sign)
     best = front([(sign * x, y) for x, y, _ in points])
@@ -67,3 +68,7 @@ def _bound(axes: Axes, points: Sequence[Point], sign: int) -> None:
     left, right = min(xs) - 0.25 * wide, max(xs) + 0.25 * wide
     axes.set_xlim(*((left, right) if sign > 0 else (right, left)))
     axes.set_ylim(min(ys) - 0.15 * high, max(ys) + 0.2 * high)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_xticks(
+        [tick for tick in axes.get_xticks() if left <= tick <= right and 0 <= tick <= 1]
+    )

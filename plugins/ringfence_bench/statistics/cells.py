@@ -44,6 +44,11 @@ def cells(frame: pl.DataFrame) -> list[Cell]:
     keys = ("setting", "defender", *ATTACKER)
     grouped = by_seed(frame).group_by(keys, maintain_order=True).agg("seed", VALUE).sort(keys)
     return [
-        Cell(*row[:-2], seeds=tuple(row[-2]), accuracies=tuple(row[-1]), accuracy=spread(row[-1]))
-        for row in grouped.rows()
+        Cell(
+            **{key: row[key] for key in keys},
+            seeds=tuple(row["seed"]),
+            accuracies=tuple(row[VALUE]),
+            accuracy=spread(row[VALUE]),
+        )
+        for row in grouped.iter_rows(named=True)
     ]

@@ -21,6 +21,8 @@ def p_value(differences: Sequence[float]) -> float | None:
     """
     if not len(differences):
         return None
+    if len(differences) == 1:
+        return 1.0  # both signs are as far from zero
     found = stats.permutation_test(
         (np.asarray(differences, dtype=np.float64),),
         np.mean,

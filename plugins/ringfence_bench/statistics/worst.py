@@ -89,7 +89,7 @@ def _missing(own: pl.DataFrame, group: pl.DataFrame) -> list[str]:
     seeds = sorted({*group["seed"]} - {*own["seed"]})
     told += [f"seed {', '.join(map(str, seeds))}"] if seeds else []
     holes = len(met) * own["seed"].n_unique() - len(own)
-    return [*told, f"{holes} runs of single seeds"] if holes else told
+    return [*told, f"{holes} single runs"] if holes else told
 
 
 def _mean(runs: pl.DataFrame, column: str) -> float | None:
