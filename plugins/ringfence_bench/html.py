@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
+from ringfence.atomic import write_text
 from ringfence_bench.extra import required
 
 if TYPE_CHECKING:
@@ -23,7 +24,5 @@ class Html:
         """Write the page into ``folder`` and return the file."""
         with required():
             from ringfence_bench.page import page
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / self.name
-        file.write_text(page(results), encoding="utf-8", newline="\n")
-        return file
+        write_text(folder / self.name, page(results))
+        return folder / self.name

@@ -11,13 +11,13 @@ ABSENT = "-"
 
 @frozen
 class Sheet:
-    """A table of text: its first ``names`` columns are names, the rest figures."""
+    """A table of text: columns at the places ``names`` are names, the rest figures."""
 
     title: str
     meaning: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    names: int = 1
+    names: tuple[int, ...] = (0,)
     remarks: tuple[str, ...] = ()
     detail: bool = False  #: for the report, not for the terminal
 

@@ -64,6 +64,7 @@ def _headlines(setting: str, group: list[Headline]) -> Sheet:
             "worst attacker",
         ),
         tuple(map(_headline, sorted(group, key=lambda h: (h.worst.mean, h.defender)))),
+        names=(0, 7),
         remarks=_gathered(
             (h.defender, f"lacks {', '.join(h.missing)}: the worst case may be elsewhere")
             for h in group
@@ -86,7 +87,7 @@ def _comparisons(setting: str, group: list[Comparison]) -> Sheet:
         "test count victims. p: sign flips, corrected by Holm over all comparisons.",
         ("A", "B", "A − B", "95 % interval", "p", "p, Holm", "pairs", "victims"),  # noqa: RUF001
         tuple(map(_comparison, group)),
-        names=2,
+        names=(0, 1),
         remarks=_gathered(
             (f"{c.a} against {c.b}", "; ".join((*_method(c), *c.remarks)))
             for c in group
@@ -132,7 +133,7 @@ def _cells(setting: str, group: list[Cell]) -> Sheet:
         ("defense", "attacker", "labels", "pool", "substitute", "accounts", "budget", "accuracy",
          "95 % interval", "seeds"),
         tuple(map(_cell, group)),
-        names=5,
+        names=(0, 1, 2, 3, 4),
         detail=True,
     )  # fmt: skip
 

@@ -81,7 +81,7 @@ def test_plots_are_svg_and_png(runs, tmp_path):
 
 
 def test_the_page_is_the_same_twice(tmp_path):
-    results = folders.grid(budgets=(5000, 60000))
+    results = folders.grid(attacks=("random",), labels=("soft",), budgets=(5000, 60000))
     folders.write(tmp_path / "runs", results)
     for name in ("a", "b"):
         call(tmp_path / "runs", "--html", tmp_path / f"{name}.html", "--plots", tmp_path / name)
@@ -190,6 +190,27 @@ def test_a_missing_library_names_the_extra(runs, tmp_path, monkeypatch):
     assert told.exit_code == 1
     assert "Reports need jinja2" in told.stderr
     assert "pip install 'ringfence[report]'" in told.stderr
+
+
+@pytest.mark.parametrize("kind", ["html", "csv", "parquet", "plots"])
+def test_a_place_that_cannot_be_written_is_an_error_in_one_line(tmp_path, kind):
+    folders.write(tmp_path / "runs", [folders.result()])
+    (tmp_path / "file").write_text("")
+    told = call(tmp_path / "runs", f"--{kind}", tmp_path / "file" / "it")
+
+    assert told.exit_code == 1
+    assert f"cannot be written (Not a directory). Choose another --{kind}." in told.stderr
+
+
+def test_pools_that_differ_tell_attackers_apart(tmp_path):
+    runs = [
+        folders.defended("", budget=b, run__pool=pool)
+        for pool in ("kmnist", "svhn") for b in (100, 1000)
+    ]  # fmt: skip
+    text = page(tmp_path, runs)
+
+    assert "knockoffnet, soft labels, pool kmnist" in text
+    assert "knockoffnet, pool svhn" in text
 
 
 def test_an_empty_folder_is_an_error_in_one_line(tmp_path):

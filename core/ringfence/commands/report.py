@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import click
 
 from ringfence import plugins
+from ringfence.errors import RingfenceError
 
 TABLE = "runs"  #: the plugin that reads result files
 WIDE = 1000  #: columns where no terminal bounds the lines
@@ -21,12 +22,12 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 class Sheet(Protocol):
-    """A table of text: its first ``names`` columns are names, the rest figures."""
+    """A table of text: columns at the places ``names`` are names, the rest figures."""
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
-    names: int
+    names: Collection[int]
     remarks: Sequence[str]
     detail: bool
 
@@ -76,8 +77,13 @@ def report(
 
 def _write(results: Any, name: str, target: Path) -> Path:
     """Let the report ``name`` write its file, or its folder of files."""
-    given = {"name": target.name}
-    written: Path = plugins.build("reports", name, given).write(results, target.parent)
+    maker = plugins.build("reports", name, {"name": target.name})
+    try:
+        written: Path = maker.write(results, target.parent)
+    except OSError as error:
+        raise RingfenceError(
+            f"{target} cannot be written ({error.strerror}). Choose another --{name}."
+        ) from error
     return written
 
 
@@ -99,7 +105,7 @@ def _print_sheet(console: Any, sheet: Sheet) -> None:
 
     table = Table(box=None, pad_edge=False)
     for place, column in enumerate(sheet.columns):
-        table.add_column(column, justify="left" if place < sheet.names else "right")
+        table.add_column(column, justify="left" if place in sheet.names else "right")
     for row in sheet.rows:
         table.add_row(*map(Text, row))  # names from files are no markup
     console.print(f"\n{sheet.title}", style="bold")

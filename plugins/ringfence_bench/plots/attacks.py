@@ -10,10 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ringfence_bench.plots.look import FAINT, INK, WIDTH, Look, short
+from ringfence_bench.statistics.attackers import apart
 from ringfence_bench.statistics.cells import Cell
 from ringfence_bench.statistics.worst import Headline
 
 Panel = tuple[str, Callable[[], Figure]]
+Row = tuple[str, Cell]  #: with the name of its attacker
 MOST = 60  #: rows of one plot
 ROW, HEAD = 0.4, 0.32  #: inches of a row, and of an attack's name above its rows
 BELOW, ABOVE = 0.5, 0.2  #: inches for the axis, and for the victim's accuracy
@@ -31,29 +33,32 @@ def panels(
         own = list(group)
         largest = max((c.budget or 0 for c in own), default=0)
         rows = [c for c in own if (c.budget or 0) == largest]
+        rest = apart(c.who for c in rows)
+        rows.sort(key=lambda c: (c.attacker, rest[c.who], c.defender))
         victims = [h.victim for h in headlines if h.setting == setting and h.victim is not None]
         title = f"{setting}, {labels or 'unknown'} labels" + (
             f", {largest:,} queries" if largest else ""
         )
-        found.append((title, partial(_draw, rows[:MOST], victims, looks)))
+        if len(rows) > MOST:
+            title += f" (the first {MOST} of {len(rows)} rows)"
+        heads = [f"{c.attacker}{rest[c.who]}" for c in rows]
+        named = list(zip(heads, rows, strict=True))[:MOST]
+        found.append((title, partial(_draw, named, victims, looks)))
     return found
 
 
-def _draw(rows: Sequence[Cell], victims: Sequence[float], looks: Mapping[str, Look]) -> Figure:
-    heads = {c.attacker for c in rows}
-    tall = ROW * len(rows) + HEAD * len(heads)
+def _draw(rows: Sequence[Row], victims: Sequence[float], looks: Mapping[str, Look]) -> Figure:
+    tall = ROW * len(rows) + HEAD * len({head for head, _ in rows})
     figure = Figure(figsize=(WIDTH, high := tall + BELOW + ABOVE))
     axes = figure.add_axes((0.03, BELOW / high, 0.94, tall / high))
     axes.set(ylim=(tall, 0), yticks=[], xlabel="substitute accuracy")
     axes.spines["left"].set_visible(False)
-    _bound(axes, rows, victims)
+    _bound(axes, [cell for _, cell in rows], victims)
     place = 0.0
-    for attacker, group in groupby(rows, key=lambda c: c.attacker):
-        axes.text(
-            0, place + 0.24, short(attacker), weight="bold", transform=axes.get_yaxis_transform()
-        )
+    for head, group in groupby(rows, key=lambda row: row[0]):
+        axes.text(0, place + 0.24, short(head), weight="bold", transform=axes.get_yaxis_transform())
         place += HEAD
-        for cell in group:
+        for _, cell in group:
             _row(axes, place, cell, looks[cell.defender])
             place += ROW
     if victims:

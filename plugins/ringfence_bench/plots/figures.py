@@ -29,7 +29,8 @@ MEANINGS = {
     "bar: mean and 95 % interval (Student's t, from three seeds on). Further left protects better.",
     "queries": "Substitute accuracy against the attacker's queries. Bars: 95 % intervals.",
     "utility": "Utility against protection: lower right is better. Filled markers on the line are "
-    "the Pareto front: no other defense is at least as good in both and better in one.",
+    "the Pareto front: no other defense is at least as good in both and better in one. Of more "
+    "than eight defenses only the front and the control are named.",
 }
 
 

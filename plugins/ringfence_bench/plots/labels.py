@@ -12,7 +12,7 @@ from ringfence_bench.plots.look import FAINT, short
 Point = tuple[float, float, str]
 HEIGHT = 0.06  #: of a line of text, as a share of the axes
 ABOVE = 0.045  #: a point is named a little higher, clear of the front's line
-RIGHT = 0.6  #: a point beyond it is named to its left
+LETTER = 0.021  #: the width of a letter, likewise
 
 
 def beside(axes: Axes, ends: Sequence[Point], last: float) -> None:
@@ -29,7 +29,7 @@ def beside(axes: Axes, ends: Sequence[Point], last: float) -> None:
 def around(axes: Axes, points: Sequence[Point]) -> None:
     """Name points on the side where there is room, moved up or down where names would meet."""
     for left in (False, True):
-        own = [p for p in points if (_across(axes, p[0]) > RIGHT) == left]
+        own = [p for p in points if _overflows(axes, p) == left]
         places = apart([_up(axes, y) + ABOVE for _, y, _ in own])
         for (x, y, name), place in zip(own, places, strict=True):
             across = _across(axes, x) + (-0.05 if left else 0.05)
@@ -38,6 +38,12 @@ def around(axes: Axes, points: Sequence[Point]) -> None:
                 va="center", ha="right" if left else "left",
                 arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5, "shrinkB": 5},
             )  # fmt: skip
+
+
+def _overflows(axes: Axes, point: Point) -> bool:
+    """Return whether a name to the right of the point would leave the plot."""
+    across = _across(axes, point[0])
+    return across > 0.5 and across + 0.05 + LETTER * len(short(point[2], 30)) > 1
 
 
 def apart(places: Sequence[float], gap: float = HEIGHT) -> list[float]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from ringfence_bench.plots.labels import beside
 from ringfence_bench.plots.look import FAINT, INK, WIDTH, Look
+from ringfence_bench.statistics.attackers import apart
 from ringfence_bench.statistics.cells import Cell
 from ringfence_bench.statistics.spread import Spread
 
@@ -23,13 +24,15 @@ def panels(cells: Sequence[Cell], looks: Mapping[str, Look]) -> list[Panel]:
     found: list[Panel] = []
     fit = [c for c in cells if c.accuracy and c.budget]
     fit.sort(key=_panel)
-    for (setting, attacker, labels, *_), group in groupby(fit, key=_panel):
+    rest = apart(c.who for c in fit)
+    for (setting, attacker, labels, *_), panel in groupby(fit, key=_panel):
+        group = list(panel)
         lines: dict[str, Line] = {}
         for c in sorted(group, key=lambda c: (c.defender, c.budget or 0)):
             if c.budget and c.accuracy:
                 lines.setdefault(c.defender, []).append((c.budget, c.accuracy))
         if any(len(line) > 1 for line in lines.values()):
-            title = f"{setting}: {attacker}, {labels or 'unknown'} labels"
+            title = f"{setting}: {attacker}, {labels or 'unknown'} labels{rest[group[0].who]}"
             found.append((title, partial(_draw, lines, looks)))
     return found
 

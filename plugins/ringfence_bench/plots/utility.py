@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ringfence_bench.identities import NONE
 from ringfence_bench.plots.labels import around
 from ringfence_bench.plots.look import FAINT, INK, WIDTH, Look
 from ringfence_bench.statistics.pareto import front
 from ringfence_bench.statistics.worst import Headline
 
 Panel = tuple[str, Callable[[], Figure]]
+NAMED = 8  #: points; where there are more, only the front and the control have names
 Point = tuple[float, float, str]  #: utility, substitute accuracy, defender
 #: what is drawn to the right, by the sign that makes more of it better
 AXES = {
@@ -50,8 +52,14 @@ def _draw(points: Sequence[Point], which: str, looks: Mapping[str, Look]) -> Fig
         face = look.color if on else "none"
         axes.plot(x, y, look.marker, ms=8, mec=look.color if not on else INK, mfc=face, mew=1.2)
     axes.grid(color=FAINT, lw=0.4, alpha=0.6)
-    around(axes, points)
+    around(axes, named(points, best))
     return figure
+
+
+def named(points: Sequence[Point], best: Sequence[bool]) -> list[Point]:
+    """Return the points that get a name: all, or of too many the front and the control."""
+    few = len(points) <= NAMED
+    return [p for p, on in zip(points, best, strict=True) if few or on or p[2] == NONE]
 
 
 def _front(axes: Axes, points: Sequence[Point], sign: int) -> None:
@@ -69,6 +77,5 @@ def _bound(axes: Axes, points: Sequence[Point], sign: int) -> None:
     axes.set_xlim(*((left, right) if sign > 0 else (right, left)))
     axes.set_ylim(min(ys) - 0.15 * high, max(ys) + 0.2 * high)
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.set_xticks(
-        [tick for tick in axes.get_xticks() if left <= tick <= right and 0 <= tick <= 1]
-    )
+    room = 0.05 * (right - left)  # near the edge its figures would leave the plot
+    axes.set_xticks([t for t in axes.get_xticks() if max(left + room, 0) <= t <= right - room])

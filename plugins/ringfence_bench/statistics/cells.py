@@ -5,12 +5,10 @@ from __future__ import annotations
 import polars as pl
 from attrs import frozen
 
+from ringfence_bench.statistics.attackers import ATTACKER, Attacker
 from ringfence_bench.statistics.spread import Spread, spread
 
 VALUE = "substitute_accuracy"
-#: what makes an attacker besides its name: the answers it gets, its queries, images and accounts
-MEANS = ("labels", "budget", "pool", "substitute", "attacker_clients")
-ATTACKER = ("attacker", *MEANS)
 
 
 @frozen
@@ -28,6 +26,11 @@ class Cell:
     seeds: tuple[int, ...]
     accuracies: tuple[float, ...]  #: of the substitute, one per seed
     accuracy: Spread | None
+
+    @property
+    def who(self) -> Attacker:
+        """The attacker as the values of its columns."""
+        return tuple(getattr(self, column) for column in ATTACKER)
 
 
 def by_seed(frame: pl.DataFrame) -> pl.DataFrame:

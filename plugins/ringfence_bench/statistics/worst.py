@@ -7,15 +7,13 @@ attacker that one defense never met cannot be its worst: what is missing is said
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import polars as pl
 from attrs import frozen
 
-from ringfence_bench.statistics.cells import ATTACKER, VALUE, by_seed
+from ringfence_bench.statistics.attackers import ATTACKER, named
+from ringfence_bench.statistics.cells import VALUE, by_seed
 from ringfence_bench.statistics.spread import Spread, spread
-
-Attacker = tuple[str | int | None, ...]
 
 
 @frozen
@@ -49,35 +47,29 @@ def headlines(frame: pl.DataFrame) -> list[Headline]:
     return found
 
 
-def name(attacker: Sequence[str | int | None]) -> str:
-    """Return an attacker as people write it: its name, answers, queries."""
-    who, labels, budget, *_ = attacker
-    told = [str(who), *([str(labels)] if labels else [])]
-    return ", ".join([*told, f"{budget:,} queries"] if budget is not None else told)
-
-
 def _headline(
     setting: str, defender: str, own: pl.DataFrame, group: pl.DataFrame, runs: pl.DataFrame
 ) -> Headline:
     top = own.sort(VALUE, descending=True, maintain_order=True).unique(
         "seed", keep="first", maintain_order=True
     )
-    by_seed = dict(sorted(top.select("seed", VALUE).rows()))
-    worst = spread(list(by_seed.values()))
+    values = tuple(top.sort("seed")[VALUE])
+    worst = spread(values)
     assert worst is not None, "a group has a row"
     means = ("victim_accuracy", "benign_accuracy", "benign_changed", "benign_suspected")
     victim, benign, changed, suspected = (_mean(runs, column) for column in means)
     return Headline(
-        setting, defender, worst, tuple(by_seed.values()), _most(top),
+        setting, defender, worst, values, _most(top, group),
         own.select(ATTACKER).n_unique(), tuple(_missing(own, group)), victim,
         tuple(sorted(runs["victim_trained"].drop_nulls().unique())), benign, changed, suspected,
         _mean(runs, "changed"), _mean(runs, "l1"),
     )  # fmt: skip
 
 
-def _most(top: pl.DataFrame) -> str:
+def _most(top: pl.DataFrame, group: pl.DataFrame) -> str:
     """Return the attacker that is worst in most seeds, and in how many if not in all."""
-    count = Counter(map(name, top.sort("seed").select(ATTACKER).rows()))
+    names = named(group.select(ATTACKER).rows())
+    count = Counter(names[one] for one in top.sort("seed").select(ATTACKER).rows())
     (most, times), *_ = count.most_common(1)
     return most if times == len(top) else f"{most} ({times} of {len(top)} seeds)"
 
@@ -86,7 +78,7 @@ def _missing(own: pl.DataFrame, group: pl.DataFrame) -> list[str]:
     """Say which attackers and seeds of the setting this defender did not meet."""
     every, met = (set(f.select(ATTACKER).rows()) for f in (group, own))
     told = [f"{len(every - met)} of {len(every)} attackers"] if every - met else []
-    seeds = sorted({*group["seed"]} - {*own["seed"]})
+    seeds = sorted({*group["seed"].drop_nulls()} - {*own["seed"]})
     told += [f"seed {', '.join(map(str, seeds))}"] if seeds else []
     holes = len(met) * own["seed"].n_unique() - len(own)
     return [*told, f"{holes} single runs"] if holes else told
