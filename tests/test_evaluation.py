@@ -156,6 +156,21 @@ def test_weights_that_cannot_be_drawn_anew_are_told_by_name():
         fresh_copy(nn.Sequential(nn.Linear(2, 2), Own()))
 
 
+def test_a_defense_without_hookimpl_is_refused(victim):
+    @define(eq=False)
+    class Forgotten:
+        def make_responder(self, run):
+            return self
+
+    model, data = victim
+    with pytest.raises(ringfence.RingfenceError, match="Is @hookimpl missing"):
+        ringfence.evaluate(model, data, defense=Forgotten())
+    with pytest.raises(ringfence.RingfenceError, match="attrs class"):
+        ringfence.evaluate(model, data, defense=object())
+    with pytest.raises(BadOption, match="sets dataset itself"):
+        ringfence.evaluate(model, data, dataset="digits")
+
+
 def test_an_unknown_argument_is_told_with_the_nearest(victim):
     model, data = victim
     with pytest.raises(ringfence.RingfenceError, match="Did you mean 'budget'"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from filelock import FileLock
 
+from ringfence.atomic import PREFIX
 from ringfence.errors import OtherRun, RingfenceError
 from ringfence.folder import LOCK, RUN, RunFolder
 
@@ -50,9 +51,26 @@ def test_a_place_that_cannot_be_written_is_told_in_one_sentence(tmp_path):
 
 def test_a_result_is_written_whole(tmp_path):
     folder = RunFolder(tmp_path)
+    one = {"run": {"id": "one"}}
     with pytest.raises(ValueError, match="not JSON compliant"):
-        folder.finish({"id": float("nan")})
+        folder.finish({**one, "score": float("nan")})
 
-    assert folder.result() is None
-    folder.finish({"id": "one"})
-    assert folder.result() == {"id": "one"}
+    assert folder.result({"id": "one"}) is None
+    folder.finish(one)
+    assert folder.result({"id": "one"}) == one
+    with pytest.raises(OtherRun, match="is not this run's"):
+        folder.result({"id": "two"})
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "3", "null", '{"id": null}'])
+def test_a_run_file_that_is_no_run_file_is_refused(tmp_path, content):
+    (tmp_path / RUN).write_text(content)
+    with pytest.raises(OtherRun), RunFolder(tmp_path).claimed({"id": "one"}):
+        pass
+
+
+def test_drafts_of_a_killed_process_are_swept_up_wherever_they_lie(tmp_path):
+    draft = tmp_path / "stages" / f"{PREFIX}victim-x"
+    draft.mkdir(parents=True)
+    with RunFolder(tmp_path).claimed({"id": "one"}):
+        assert not draft.exists()

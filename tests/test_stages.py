@@ -19,10 +19,11 @@ import os, signal, sys
 from ringfence import stages
 from ringfence.cli import main
 keep = stages.Stages._keep
-def dying(self, name, value):
+def dying(self, folder, value, seconds):
+    name = folder.name
     print(name, file=sys.stderr)
     if (name, "before") == tuple(sys.argv[1:3]): os.kill(os.getpid(), signal.SIGKILL)
-    keep(self, name, value)
+    keep(self, folder, value, seconds)
     if (name, "after") == tuple(sys.argv[1:3]): os.kill(os.getpid(), signal.SIGKILL)
 stages.Stages._keep = dying
 main(sys.argv[3:])

@@ -18,7 +18,7 @@ PREFIX = ".unfinished-"
 def write_text(path: Path, text: str) -> None:
     """Write a file, or leave the one that was there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=PREFIX, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f"{PREFIX}{path.name}-", dir=path.parent)
     draft = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -39,7 +39,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     A ``path`` that another process made meanwhile is kept, and the draft dropped.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=PREFIX, dir=path.parent))
+    draft = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{path.name}-", dir=path.parent))
     try:
         yield draft
         for file in draft.iterdir():
@@ -51,9 +51,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     _flush_folder(path.parent)
 
 
-def sweep_up(folder: Path) -> None:
-    """Remove what killed processes left unfinished in ``folder``; nobody else may be writing."""
-    for draft in folder.glob(f"{PREFIX}*"):
+def sweep_up(folder: Path, name: str = "") -> None:
+    """Remove drafts of ``name``, or of anything below ``folder``; nobody may be writing them."""
+    drafts = folder.glob(f"{PREFIX}{name}-*") if name else folder.rglob(f"{PREFIX}*")
+    for draft in list(drafts):
         shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink()
 
 

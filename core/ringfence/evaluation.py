@@ -16,11 +16,13 @@ from ringfence.errors import BadOption
 from ringfence.experiment import Experiment
 from ringfence.given import GivenModel, GivenSet, OwnModel, fresh_copy
 from ringfence.pipeline import run_experiment
+from ringfence.plugins import check_contract
 from ringfence.setup import prepare
 from ringfence.types import ImageSet
 
 GIVEN = "given"  #: the name of the user's own data set and model
 OWN = "own"  #: the name of the architecture that the user's function makes
+TAKEN = {"dataset", "model", "attack", "defense", "cache"}
 MARK = "given_victim"  #: the victim was the user's: no trainer was asked
 
 
@@ -77,8 +79,11 @@ def evaluate(
 
     Nothing is trained for the victim: a defense's training phase is not asked for.
     """
+    attacks = (attacks,) if isinstance(attacks, str) else attacks
     if not attacks:
         raise BadOption("Give at least one attack.")
+    if taken := sorted(TAKEN & choice.keys()):
+        raise BadOption(f"evaluate() sets {', '.join(taken)} itself. Leave it out.")
     own = _own(model, data, substitute)
     named = {
         **choice,
@@ -128,6 +133,8 @@ def _own(
 def _named(defense: Any) -> dict[str, Any]:
     """Return plugin objects by the names that results know them by."""
     several = defense if isinstance(defense, (list, tuple)) else (defense,)
+    for one in several:
+        check_contract("defenses", type(one).__name__, type(one))
     named = {type(one).__name__.lower(): one for one in several}
     if len(named) < len(several):
         raise BadOption("Two defenses are of one class. Give each class once.")

@@ -11,20 +11,15 @@ from torch import Tensor, nn
 
 from ringfence import provenance
 from ringfence.cache import Cache
-from ringfence.errors import BadOption
 from ringfence.fingerprint import fingerprint
 from ringfence.oracles import Local
 from ringfence.protocols import OracleSource
 from ringfence.randomness import Streams
 from ringfence.recipe import Recipe
-from ringfence.rehearsal import LoadImages, Rehearse
+from ringfence.rehearsal import LoadImages, Rehearse, load_nothing
 from ringfence.run import AttackRun, DefenseRun
 from ringfence.store import MemoryStore
 from ringfence.types import Split
-
-
-def _nothing(name: str) -> Tensor:
-    raise BadOption(f"This run cannot load the data set {name!r}.")
 
 
 @frozen(eq=False)
@@ -56,7 +51,7 @@ class Experiment:
     store: MemoryStore = field(factory=MemoryStore)
     metrics: Mapping[str, Callable[..., Mapping[str, float]]] = field(factory=dict)
     cache: Cache = field(factory=Cache)
-    load_images: LoadImages = _nothing
+    load_images: LoadImages = load_nothing
     data: Mapping[str, str | None] = field(init=False)  #: hashes of all images and labels
 
     @data.default
@@ -107,7 +102,7 @@ class Experiment:
             device=self.device,
             streams=self.streams.scope(f"{scope}/{name}"),
             cache=self.cache.child("attack", name, key),
-            rehearse=Rehearse(self.load_images).defense,
+            rehearse=Rehearse().defense,  # an attacker loads no sets: the victim's is one
         )
 
     def for_defense(self, name: str, plugin: Any = None, victim: str = "") -> DefenseRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +27,33 @@ class RunFolder:
     @contextmanager
     def claimed(self, identity: Mapping[str, Any]) -> Iterator[None]:
         """Hold the folder for the run ``identity``; refuse it if it is another run's."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path / LOCK, timeout=0):  # a killed process leaves it free
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(FileLock(self.path / LOCK, timeout=0))  # free once killed
                 sweep_up(self.path)
                 self._refuse_other(identity["id"])
-                write_text(self.path / RUN, _text(identity))
-                yield
-        except Timeout:
-            raise OtherRun(
-                f"Another process is running in {self.path}. Choose another --out."
-            ) from None
-        except OSError as error:
-            if error.filename is None or not _below(Path(error.filename), self.path):
-                raise
-            raise RingfenceError(
-                f"{self.path} cannot be written ({error.strerror}). Choose another --out."
-            ) from error
+                write_text(self.path / RUN, text(identity))
+            except Timeout:
+                raise OtherRun(
+                    f"Another process is running in {self.path}. Choose another --out."
+                ) from None
+            except OSError as error:
+                raise RingfenceError(
+                    f"{self.path} cannot be written ({error.strerror}). Choose another --out."
+                ) from error
+            yield
 
-    def result(self) -> dict[str, Any] | None:
-        """Return the finished result, if there is one."""
-        return _read(self.path / RESULT)
+    def result(self, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the finished result of the run ``identity``, if there is one."""
+        found = _read(self.path / RESULT)
+        if found is not None and _id(found.get("run")) != identity["id"]:
+            raise OtherRun(f"{self.path / RESULT} is not this run's. Choose another --out.")
+        return found
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result, whole or not at all."""
-        write_text(self.path / RESULT, _text(result))
+        write_text(self.path / RESULT, text(result))
 
     def stages(self, name: str, device: str) -> Stages:
         """Return the stages of the run, or of its baseline, ``name``."""
@@ -59,26 +61,28 @@ class RunFolder:
 
     def _refuse_other(self, wanted: str) -> None:
         found = _read(self.path / RUN)
-        if found is not None and found["id"] != wanted:
+        if found is not None and _id(found) != wanted:
             raise OtherRun(
-                f"{self.path} holds another run ({found['id']}, not {wanted}). "
-                "Choose another --out."
+                f"{self.path} holds another run ({_id(found)}, not {wanted}). Choose another --out."
             )
+
+
+def text(value: Mapping[str, Any]) -> str:
+    """Return a result as it is written and printed: JSON, in which no number is NaN."""
+    return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
 def _read(file: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     try:
-        read: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        read = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise OtherRun(f"{file} cannot be read ({error}). Choose another --out.") from error
+    if not isinstance(read, dict):
+        raise OtherRun(f"{file} is not what a run writes. Choose another --out.")
     return read
 
 
-def _text(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, indent=2, allow_nan=False) + "\n"
-
-
-def _below(file: Path, folder: Path) -> bool:
-    return folder == file or folder in file.parents or file in folder.parents
+def _id(run: Any) -> Any:
+    return run.get("id") if isinstance(run, dict) else None

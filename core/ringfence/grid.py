@@ -14,14 +14,26 @@ from typing import Any
 
 from attrs import field, frozen
 
-from ringfence import options, spec
+from ringfence import options, plugins, recipe, spec
 from ringfence.choice import Choice
-from ringfence.errors import BadSpec
+from ringfence.errors import BadSpec, UnknownName
 from ringfence.fingerprint import fingerprint
 from ringfence.jobs import Resources
 
 TABLES = (*spec.RUN_TABLES, "grid", "exclude", "resources")
-ROLES = ("attack", "recovery", "defense", "dataset", "model", "substitute", "pool", "outliers")
+#: option of a run: the kind of plugin that it names
+ROLES = {
+    "attack": "attacks",
+    "recovery": "attacks",
+    "defense": "defenses",
+    "dataset": "datasets",
+    "pool": "datasets",
+    "outliers": "datasets",
+    "model": "models",
+    "substitute": "models",
+    "oracle": "oracles",
+    "store": "stores",
+}
 Values = Mapping[str, Any]  #: by the name of a run's option, or NAME.FIELD
 Options = Mapping[str, Mapping[str, Any]]
 
@@ -80,6 +92,9 @@ def read(path: Path) -> Plan:
         else:
             excluded.append((point, reason))
     runs = _planned(fixed, found.options, kept)
+    with found.blamed():
+        for run in runs:
+            _refuse_unknown(run.named)
     return Plan(runs, tuple(excluded), resources, found)
 
 
@@ -109,6 +124,23 @@ def _planned(fixed: Values, given: Options, points: list[Values]) -> tuple[Plann
     return tuple(runs.values())
 
 
+def _refuse_unknown(named: Values) -> None:
+    """Refuse names that no installed plugin has, without importing any."""
+    for role, kind in ROLES.items():
+        for name in _names(named.get(role)):
+            plugins.find(kind, name)
+    known = {recipe.NAME, *(name for kind in plugins.KINDS for name in plugins.installed(kind))}
+    for name in named["options"]:
+        if name not in known:
+            raise UnknownName("plugin", name, known, option=f"{name}.")
+
+
+def _names(value: Any) -> list[str]:
+    """Return the names in one name or several, without what stands behind a colon."""
+    several = [value] if isinstance(value, str) else value or []
+    return [name.partition(":")[0] for name in several]
+
+
 def _merged(given: Options, point: Values) -> dict[str, dict[str, Any]]:
     """Return the options of plugins, those of the point winning."""
     merged = {name: dict(values) for name, values in given.items()}
@@ -121,9 +153,7 @@ def _merged(given: Options, point: Values) -> dict[str, dict[str, Any]]:
 
 def _selected(named: Values) -> set[str]:
     """Return the names of plugins that are selected in so many words."""
-    values = [named[role] for role in ROLES if named.get(role)]
-    names = [name for value in values for name in ([value] if isinstance(value, str) else value)]
-    return {name.partition(":")[0] for name in names}
+    return {name for role in ROLES for name in _names(named.get(role))}
 
 
 def _exclusion(path: Path, table: Values) -> Exclusion:

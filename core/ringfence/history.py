@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+log = logging.getLogger(__name__)
 FILE = "history.jsonl"
 SIZE_LIMIT = 4 << 20  #: bytes that are read, from the end
 #: what makes two runs take about the same time; the first that both know decides
@@ -21,7 +23,14 @@ LIKENESS = (
 
 
 def remember(folder: Path, result: Mapping[str, Any]) -> None:
-    """Add a finished run to the history in the cache folder ``folder``."""
+    """Add a finished run to the history in the cache folder ``folder``, if that can be done."""
+    try:
+        _append(folder, result)
+    except OSError as error:  # the result is there, and worth more
+        log.warning("The run was not added to %s: %s", folder / FILE, error.strerror)
+
+
+def _append(folder: Path, result: Mapping[str, Any]) -> None:
     run = {name: result["run"][name] for name in LIKENESS[0]}
     line = json.dumps({**run, "seconds": round(result["seconds"]["total"], 3)}) + "\n"
     folder.mkdir(parents=True, exist_ok=True)

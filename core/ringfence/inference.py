@@ -24,13 +24,9 @@ def predict(model: nn.Module, images: Tensor) -> Tensor:
 
 def accuracy(model: nn.Module, data: Split) -> float:
     """Return the fraction of ``data`` that ``model`` labels correctly."""
-    return _share(predict(model, data.images) == data.labels)
+    return share(predict(model, data.images) == data.labels)
 
 
-def fidelity(victim: nn.Module, substitute: nn.Module, images: Tensor) -> float:
-    """Return the fraction of ``images`` on which both models choose the same class."""
-    return _share(predict(victim, images) == predict(substitute, images))
-
-
-def _share(hits: Tensor) -> float:
+def share(hits: Tensor) -> float:
+    """Return the fraction of ``hits`` that are true."""
     return hits.double().mean().item()

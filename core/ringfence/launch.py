@@ -31,8 +31,9 @@ def launch(
     choice = Choice(**options.check(options.RUN, Choice, named))
     run, selected = prepare(choice)
     folder = RunFolder(out) if out else None
-    with folder.claimed(identity(run, tuple(selected), choice.skip)) if folder else nullcontext():
-        if folder and (finished := folder.result()):
+    told = identity(run, tuple(selected), choice.skip)
+    with folder.claimed(told) if folder else nullcontext():
+        if folder and (finished := folder.result(told)) is not None:
             return finished
         baseline = None
         if with_baseline and choice.defense:

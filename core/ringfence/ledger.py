@@ -22,12 +22,20 @@ class Marks:
     images: Tensor  #: ``(N, C, H, W)``
     answers: Tensor  #: ``(N, K)``
 
-    def of(self, client: str | None) -> Pairs:
-        """Return the pairs of one client, or of all."""
-        if client is None:
-            return Pairs(self.images, self.answers, self.clients)
-        rows = [row for row, name in enumerate(self.clients) if name == client]
-        return Pairs(self.images[rows], self.answers[rows], (client,) * len(rows))
+    @classmethod
+    def of_batch(
+        cls, plugin: str, kind: str, queries: Queries, sent: Tensor, rows: Tensor
+    ) -> Marks:
+        """Return the altered ``rows`` (indices) of one batch with what was sent."""
+        clients = tuple(queries.clients[row] for row in rows.tolist())
+        return cls(plugin, kind, clients, queries.images[rows], sent[rows])
+
+    def rows(self) -> dict[str, list[int]]:
+        """Return the rows of each client."""
+        found: dict[str, list[int]] = {}
+        for row, client in enumerate(self.clients):
+            found.setdefault(client, []).append(row)
+        return found
 
 
 @define(eq=False)
@@ -35,27 +43,31 @@ class Ledger:
     """All marks, in the order sent."""
 
     _marks: list[Marks] = field(factory=list, init=False)
+    #: per client: marks, and its rows among them
+    _index: dict[str, list[tuple[Marks, list[int]]]] = field(factory=dict, init=False)
 
-    def add(self, plugin: str, kind: str, queries: Queries, sent: Tensor, rows: Tensor) -> None:
-        """Append the altered ``rows`` (indices) of one batch with what was sent."""
-        clients = tuple(queries.clients[row] for row in rows.tolist())
-        self._marks.append(Marks(plugin, kind, clients, queries.images[rows], sent[rows]))
+    def add(self, marks: Marks) -> None:
+        """Append what was altered in one batch."""
+        self._marks.append(marks)
+        for client, rows in marks.rows().items():
+            self._index.setdefault(client, []).append((marks, rows))
 
     def pairs(
         self, client: str | None = None, plugin: str | None = None, kind: str | None = None
     ) -> Pairs:
         """Return the pairs that fit what is given; ``None`` fits all."""
+        everything = [(marks, list(range(len(marks.clients)))) for marks in self._marks]
         found = [
-            marks.of(client)
-            for marks in self._marks
+            (marks, rows)
+            for marks, rows in (everything if client is None else self._index.get(client, []))
             if plugin in (None, marks.plugin) and kind in (None, marks.kind)
         ]
-        found = [pairs for pairs in found if len(pairs)]
         if not found:
             return Pairs(torch.empty(0), torch.empty(0), ())
-        clients = tuple(name for pairs in found for name in pairs.clients)
-        images, answers = ([getattr(p, part) for p in found] for part in ("images", "answers"))
-        return Pairs(torch.cat(images), torch.cat(answers), clients)
+        images = torch.cat([marks.images[rows] for marks, rows in found])
+        answers = torch.cat([marks.answers[rows] for marks, rows in found])
+        clients = tuple(marks.clients[row] for marks, rows in found for row in rows)
+        return Pairs(images, answers, clients)
 
     def memory(self) -> int:
         """Return the bytes of all images and answers."""
@@ -76,4 +88,6 @@ class Ledger:
 
     def load(self, dumped: list[Mapping[str, Any]]) -> None:
         """Replace all marks by those of a dump."""
-        self._marks = [Marks(**{**one, "clients": tuple(one["clients"])}) for one in dumped]
+        self._marks, self._index = [], {}
+        for one in dumped:
+            self.add(Marks(**{**one, "clients": tuple(one["clients"])}))

@@ -45,6 +45,8 @@ def gather(
 ) -> Materials:
     """Cut, load and adapt what ``choice`` and the data set's defaults name."""
     streams = Streams(choice.seed).scope("materials")
+    if len(data.test) < 2 or len(data.train) < 2:
+        raise BadOption(f"Data set {choice.dataset!r} needs two images or more in each split.")
     train, validation = cut(data.train, streams.generator("validation"), data.groups)
     some = torch.randperm(len(train), generator=streams.generator("seeds"))
     pool = _pool(choice, sets, data, preferred)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 import types
@@ -25,6 +26,8 @@ def _strict(kind: type, *accepted: type) -> None:
     def structure(value: Any, _: Any) -> Any:
         if type(value) not in accepted:
             raise TypeError(f"must be of type {kind.__name__}: {value!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"must be finite: {value!r}")
         return kind(value)
 
     converter.register_structure_hook(kind, structure)

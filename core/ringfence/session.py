@@ -21,7 +21,12 @@ class Session:
     num_classes: int
     image_shape: tuple[int, ...]
     budget: int
-    used: int = field(default=0, init=False)
+    _used: int = field(default=0, init=False)
+
+    @property
+    def used(self) -> int:
+        """Queries that were answered."""
+        return self._used
 
     @property
     def remaining(self) -> int:
@@ -37,7 +42,7 @@ class Session:
         if not len(images):
             return images.new_zeros(0, self.num_classes)
         answers = self._endpoint.answer(images.float(), clients)
-        self.used += len(images)  # a query that got no answer is not counted
+        self._used += len(images)  # a query that got no answer is not counted
         return answers.to(images.dtype)
 
     def _refuse(self, images: Tensor, clients: Sequence[str] | None) -> None:

@@ -59,18 +59,27 @@ class Spec:
 def read(path: Path, tables: Collection[str] = RUN_TABLES) -> Spec:
     """Return the spec in the file ``path``, which may hold ``tables``."""
     try:
-        if path.stat().st_size > SIZE_LIMIT:
+        with path.open("rb") as file:
+            raw = file.read(SIZE_LIMIT + 1)
+        if len(raw) > SIZE_LIMIT:
             raise BadSpec(f"{path} is larger than {SIZE_LIMIT} bytes: that is no spec file.")
-        text = path.read_text(encoding="utf-8")
+        text = raw.decode("utf-8-sig")
         content = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadSpec(f"{path} cannot be read as a spec file: {reason}.") from error
     _refuse_unknown_tables(path, text, content, tables)
-    run = {key.replace("-", "_"): value for key, value in content.get("run", {}).items()}
+    given = content.get("run", {})
+    run = {key.replace("-", "_"): value for key, value in given.items()}
+    if "options" in run or len(run) < len(given):
+        line = _line(text, "run", "options") or _line(text, "run", "")
+        raise BadSpec(
+            f"{path}, line {line}: [run] names each option once, and a plugin's options stand in "
+            "[options.NAME]."
+        )
     spec = Spec(path, text, run, content.get("options", {}), content)
     with spec.blamed():
-        options.check(options.RUN, Choice, {k: v for k, v in run.items() if k != "options"})
+        options.check(options.RUN, Choice, run)
     return spec
 
 
@@ -81,8 +90,9 @@ def _refuse_unknown_tables(
         line = _line(text, name, "") or _line(text, "", name)
         if name not in tables:
             raise BadSpec(f"{path}, line {line}: {UnknownName('table', name, tables)}")
-        if not isinstance(table, (dict, list)):
-            raise BadSpec(f"{path}, line {line}: {name!r} is a table: write [{name}].")
+        wanted, how = (list, f"[[{name}]]") if name == "exclude" else (dict, f"[{name}]")
+        if not isinstance(table, wanted):
+            raise BadSpec(f"{path}, line {line}: {name!r} is a table: write {how}.")
     for name, table in content.get("options", {}).items():
         if not isinstance(table, dict):
             line = _line(text, "options", name)

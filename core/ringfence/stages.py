@@ -41,7 +41,8 @@ class Stages:
         start = time.perf_counter()
         made = work()
         self.seconds[name] = time.perf_counter() - start
-        self._keep(name, save(made))
+        if self.folder is not None:
+            self._keep(self.folder / name, save(made), self.seconds[name])
         return made
 
     def _kept(self, name: str) -> Any:
@@ -55,11 +56,15 @@ class Stages:
             self._redo = True
             return None
 
-    def _keep(self, name: str, value: Any) -> None:
-        if self.folder is None:
-            return
-        shutil.rmtree(self.folder / name, ignore_errors=True)
+    def _keep(self, folder: Path, value: Any, seconds: float) -> None:
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        else:
+            folder.unlink(missing_ok=True)
         if value is None:
-            log.info("Stage %s holds a model of an architecture of its own; it is not kept.", name)
+            log.warning(
+                "Stage %s cannot be gone on with: the substitute has an architecture of its own.",
+                folder.name,
+            )
             return
-        artifact.save(self.folder / name, {"seconds": self.seconds[name], "value": value})
+        artifact.save(folder, {"seconds": seconds, "value": value})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -78,7 +77,9 @@ def run(
     with _progress():
         result = _run(named, parse(options), spec, out, with_baseline=not selected)
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        from ringfence.folder import text
+
+        click.echo(text(result), nl=False)
     else:
         _print_summary(result)
 
@@ -93,7 +94,7 @@ def parse(options: tuple[str, ...]) -> dict[str, dict[str, Any]]:
             raise click.BadParameter(f"{text!r} is not NAME.FIELD=VALUE", param_hint="--option")
         try:
             parsed[plugin][option] = ast.literal_eval(value)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
             parsed[plugin][option] = {"true": True, "false": False}.get(value, value)
     return dict(parsed)
 

@@ -45,7 +45,9 @@ def check_responder(plugin: Any) -> None:
 
 def check_verifier(plugin: Any) -> None:
     """Gives evidence within the owner's limit; accuses nobody when nothing was marked."""
-    assert not _evidence(evolve(plugin), traffic=False).stolen, "accuses without any evidence"
+    nothing = _evidence(evolve(plugin), traffic=False)
+    assert not nothing.stolen, "accuses without any evidence"
+    assert nothing.p_value == 1, "an empty ledger is no evidence: p_value is 1"
     _evidence(evolve(plugin), traffic=True)
 
 
