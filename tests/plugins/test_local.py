@@ -1,0 +1,74 @@
+"""Room for runs: cores, and fractions of GPUs."""
+
+from __future__ import annotations
+
+import pytest
+from ringfence_local import Local
+from ringfence_local.slots import Slots
+
+from ringfence.errors import BadOption
+from ringfence.jobs import Job, Resources
+
+
+def test_cores_are_given_out_and_taken_back():
+    slots = Slots(4, [], None)
+    first, second = (slots.take(Resources(cpus=2)) for _ in range(2))
+
+    assert slots.take(Resources(cpus=1)) is None
+    slots.give_back(first)
+    assert slots.take(Resources(cpus=2)) == second
+
+
+def test_a_number_of_jobs_counts_instead_of_cores():
+    slots = Slots(1, [], 3)
+    places = [slots.take(Resources(cpus=8)) for _ in range(4)]
+
+    assert [place is None for place in places] == [False, False, False, True]
+
+
+def test_fractions_share_a_gpu_and_leave_whole_ones_whole():
+    slots = Slots(9, [1.0, 1.0], None)
+    devices = [slots.take(Resources(gpus=gpus)).device for gpus in (0.5, 0.5, 1.0)]
+
+    assert devices == ["0", "0", "1"]
+    assert slots.take(Resources(gpus=0.1)) is None
+
+
+def test_three_thirds_are_a_whole():
+    slots = Slots(9, [1.0], None)
+    places = [slots.take(Resources(gpus=1 / 3)) for _ in range(3)]
+
+    assert all(places)
+    for place in places:
+        slots.give_back(place)
+    assert slots.take(Resources(gpus=1)).device == "0"
+
+
+def test_a_run_may_need_several_gpus():
+    slots = Slots(9, [1.0, 0.5, 1.0], None)
+
+    assert slots.take(Resources(gpus=2)).device == "0,2"
+
+
+def test_a_run_without_a_gpu_sees_what_there_is():
+    assert Slots(1, [1.0], None).take(Resources()).device is None
+
+
+@pytest.mark.parametrize(
+    ("need", "fits"),
+    [
+        (Resources(cpus=2), True),
+        (Resources(cpus=3), False),
+        (Resources(gpus=0.5), True),
+        (Resources(gpus=2), True),
+        (Resources(gpus=3), False),
+    ],
+)
+def test_what_can_never_be_placed_is_known(need, fits):
+    assert Slots(2, [1.0, 1.0], None).could_hold(need) is fits
+
+
+def test_a_job_that_can_never_be_placed_is_refused_with_the_reason(tmp_path):
+    executor = Local(cpus=1, gpus=0)
+    with pytest.raises(BadOption, match=r"needs 1 cores and 2 GPUs; this machine offers 1 and 0"):
+        executor.submit(Job("it", {}, tmp_path, Resources(gpus=2)))
