@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from ringfence_local import Local
-from ringfence_local.slots import Slots
 
 from ringfence.errors import BadOption
 from ringfence.jobs import Job, Resources
+from ringfence_local import Local
+from ringfence_local.slots import Slots
 
 
 def test_cores_are_given_out_and_taken_back():
