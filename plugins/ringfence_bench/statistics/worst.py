@@ -11,7 +11,7 @@ from collections import Counter
 import polars as pl
 from attrs import frozen
 
-from ringfence_bench.statistics.attackers import ATTACKER, named
+from ringfence_bench.statistics.attackers import ATTACKER, Attacker, named
 from ringfence_bench.statistics.cells import VALUE, by_seed
 from ringfence_bench.statistics.spread import Spread, spread
 
@@ -36,20 +36,26 @@ class Headline:
     l1: float | None
 
 
+@frozen
+class _Met:
+    """Whom the defenders of one setting met."""
+
+    attackers: dict[Attacker, str]  #: with their names
+    seeds: frozenset[int]
+
+
 def headlines(frame: pl.DataFrame) -> list[Headline]:
     """Return one headline per setting and defender; none where no substitute has an accuracy."""
-    seeds = by_seed(frame)
+    runs = frame.partition_by("setting", "defender", as_dict=True)
     found = []
-    for (setting,), group in seeds.group_by("setting", maintain_order=True):
+    for (setting,), group in by_seed(frame).group_by("setting", maintain_order=True):
+        met = _Met(named({*group.select(ATTACKER).rows()}), frozenset(group["seed"].drop_nulls()))
         for (defender,), own in group.group_by("defender", maintain_order=True):
-            runs = frame.filter(setting=setting, defender=defender)
-            found.append(_headline(str(setting), str(defender), own, group, runs))
+            found.append(_headline(own, met, runs[setting, defender]))
     return found
 
 
-def _headline(
-    setting: str, defender: str, own: pl.DataFrame, group: pl.DataFrame, runs: pl.DataFrame
-) -> Headline:
+def _headline(own: pl.DataFrame, met: _Met, runs: pl.DataFrame) -> Headline:
     top = own.sort(VALUE, descending=True, maintain_order=True).unique(
         "seed", keep="first", maintain_order=True
     )
@@ -59,28 +65,28 @@ def _headline(
     means = ("victim_accuracy", "benign_accuracy", "benign_changed", "benign_suspected")
     victim, benign, changed, suspected = (_mean(runs, column) for column in means)
     return Headline(
-        setting, defender, worst, values, _most(top, group),
-        own.select(ATTACKER).n_unique(), tuple(_missing(own, group)), victim,
+        own["setting"][0], own["defender"][0], worst, values, _most(top, met),
+        own.select(ATTACKER).n_unique(), tuple(_missing(own, met)), victim,
         tuple(sorted(runs["victim_trained"].drop_nulls().unique())), benign, changed, suspected,
         _mean(runs, "changed"), _mean(runs, "l1"),
     )  # fmt: skip
 
 
-def _most(top: pl.DataFrame, group: pl.DataFrame) -> str:
+def _most(top: pl.DataFrame, met: _Met) -> str:
     """Return the attacker that is worst in most seeds, and in how many if not in all."""
-    names = named(group.select(ATTACKER).rows())
-    count = Counter(names[one] for one in top.sort("seed").select(ATTACKER).rows())
+    count = Counter(met.attackers[one] for one in top.sort("seed").select(ATTACKER).rows())
     (most, times), *_ = count.most_common(1)
     return most if times == len(top) else f"{most} ({times} of {len(top)} seeds)"
 
 
-def _missing(own: pl.DataFrame, group: pl.DataFrame) -> list[str]:
+def _missing(own: pl.DataFrame, met: _Met) -> list[str]:
     """Say which attackers and seeds of the setting this defender did not meet."""
-    every, met = (set(f.select(ATTACKER).rows()) for f in (group, own))
-    told = [f"{len(every - met)} of {len(every)} attackers"] if every - met else []
-    seeds = sorted({*group["seed"].drop_nulls()} - {*own["seed"]})
-    told += [f"seed {', '.join(map(str, seeds))}"] if seeds else []
-    holes = len(met) * own["seed"].n_unique() - len(own)
+    attackers, seeds = own.select(ATTACKER).n_unique(), {*own["seed"]}
+    lacking = len(met.attackers) - attackers
+    told = [f"{lacking} of {len(met.attackers)} attackers"] if lacking else []
+    absent = sorted(met.seeds - seeds)
+    told += [f"seed {', '.join(map(str, absent))}"] if absent else []
+    holes = attackers * len(seeds) - len(own)
     return [*told, f"{holes} single runs"] if holes else told
 
 
