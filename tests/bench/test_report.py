@@ -48,6 +48,7 @@ def test_stdout_holds_headlines_comparisons_and_notes(runs):
     assert re.search(r"deceptive +0\.\d{4} ± 0\.\d{4} +3 ", told.stdout)
     assert "note: mnist, lenet5: the headline table mixes rates" in told.stdout
     assert "\x1b" not in told.stdout
+    assert " \n" not in told.stdout
     assert told.stderr == ""
 
 

@@ -91,12 +91,15 @@ def _print(read: str, sheets: Sequence[Sheet], notes: Sequence[str]) -> None:
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
-    console.print(read)
-    for sheet in sheets:
-        if not sheet.detail:
-            _print_sheet(console, sheet)
-    for note in notes:
-        console.print(f"note: {note}")
+    with console.capture() as printed:
+        console.print(read)
+        for sheet in sheets:
+            if not sheet.detail:
+                _print_sheet(console, sheet)
+        for note in notes:
+            console.print(f"note: {note}")
+    for line in printed.get().splitlines():
+        click.echo(line.rstrip())  # rich fills its columns up with blanks
 
 
 def _print_sheet(console: Any, sheet: Sheet) -> None:
