@@ -76,3 +76,15 @@ def test_the_key_of_a_victim_changes_with_its_trainer():
     experiment = tiny_experiment()
 
     assert experiment.victim_key(one) != experiment.victim_key(other)
+
+
+def test_edited_code_makes_another_run(package):
+    module, folder = package
+    before = provenance.sources({"it": module.It()})
+    (folder / "part.py").write_text("FACTOR = 3\n")
+    provenance._source.cache_clear()  # another process
+    after = provenance.sources({"it": module.It()})
+
+    assert before.keys() == after.keys() == {"it", "ringfence"}
+    assert before["it"] != after["it"]
+    assert before["ringfence"] == after["ringfence"]

@@ -63,7 +63,8 @@ class RunFolder:
         found = _read(self.path / RUN)
         if found is not None and _id(found) != wanted:
             raise OtherRun(
-                f"{self.path} holds another run ({_id(found)}, not {wanted}). Choose another --out."
+                f"{self.path} holds another run ({_id(found)}, not {wanted}), or one of other code "
+                "or versions. Choose another --out, or remove it to begin again."
             )
 
 

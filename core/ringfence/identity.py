@@ -40,6 +40,7 @@ def spec(
         **images.names,
         "options": {name: _plain(options.of(part)) for name, part in used.items()},
         "versions": _versions(choice, images, named),
+        "sources": provenance.sources(used),
         "marks": list(images.marks),
     }
 

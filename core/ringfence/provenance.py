@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from collections.abc import Mapping
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -34,6 +35,13 @@ def identify(plugin: Any) -> list[Any] | None:
     cls, given = type(plugin), options.of(plugin)
     named = {str(v): _digest(Path(v)) for v in given.values() if _is_file(v)}
     return [f"{cls.__module__}.{cls.__qualname__}", given, named, _source(cls.__module__)]
+
+
+def sources(used: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return a hash of the code behind each plugin by its name, and of the core's training."""
+    modules = {name: type(plugin).__module__ for name, plugin in used.items()}
+    outside = {name: _source(m) for name, m in modules.items() if not m.startswith("ringfence.")}
+    return {**outside, "ringfence": versions()["source"]}
 
 
 def identify_factory(factory: Any) -> list[Any] | None:
