@@ -43,6 +43,15 @@ def _took(name: str, key: str, meaning: str) -> Column:
     return Column(name, float, meaning, lambda result: result.get("seconds", {}).get(key))
 
 
+def _cost(name: str, side: str, meaning: str) -> Column:
+    """Return a column of ``seconds.cost``, which holds attack and defense; either may be null."""
+
+    def look(result: Result) -> Any:
+        return ((result.get("seconds", {}).get("cost") or {}).get(side) or {}).get(name)
+
+    return Column(name, float, meaning, look)
+
+
 COLUMNS = (
     Column("run", str, "the run's id", _at("run", "id")),
     _run("dataset", str, "the victim's data set"),
@@ -97,6 +106,12 @@ COLUMNS = (
     _took("seconds_evidence", "evidence", "seconds of the evidence"),
     _took("seconds_total", "total", "seconds of all stages"),
     _took("peak_memory_mib", "peak_memory_mib", "most memory of the process so far, MiB"),
+    _cost("price_usd", "attack", "of the attacker's queries"),
+    _cost("device_hours", "attack", "of the attack"),
+    _cost("model_ms_per_query", "defense", "in the victim's model"),
+    _cost("added_ms_per_query", "defense", "in detectors and responders"),
+    _cost("bytes_per_client", "defense", "of what the defenses remember"),
+    _cost("ledger_bytes", "defense", "of altered answers kept as evidence"),
 )
 
 

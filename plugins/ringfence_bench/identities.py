@@ -7,7 +7,17 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 NONE = "none"
-LIBRARIES = ("ringfence", "torch", "torchvision", "numpy", "pluggy")
+#: what every run has, as ringfence.identity writes it: importing that would import torch
+LIBRARIES = {
+    "python",
+    "ringfence",
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pillow",
+}
 Result = Mapping[str, Any]
 
 
