@@ -21,6 +21,8 @@ MIXED = {
     "data_victim": "data of victims",
 }
 
+BY_SEED = {"data_victim"}  #: each seed cuts its own validation set from the training images
+
 
 def notes(frame: pl.DataFrame, headlines: Sequence[Headline], tolerance: float) -> list[str]:
     """Return sentences, the gravest first."""
@@ -72,9 +74,12 @@ def _marks(frame: pl.DataFrame) -> Iterator[str]:
 
 def _mixed(frame: pl.DataFrame) -> Iterator[str]:
     for column, what in MIXED.items():
-        groups = frame.group_by("setting", maintain_order=True).agg(pl.col(column).unique())
-        for setting, values in groups.rows():
-            if len(values) > 1:
+        keys = ["setting", "seed"] if column in BY_SEED else ["setting"]
+        groups = frame.group_by(keys, maintain_order=True).agg(pl.col(column).unique())
+        told = set()
+        for setting, *_, values in groups.rows():
+            if len(values) > 1 and setting not in told:
+                told.add(setting)
                 yield f"{setting}: mixes {len(values)} {what}{_listed(column, values)}."
 
 

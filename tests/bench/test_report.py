@@ -236,3 +236,14 @@ def test_the_plugins_import_no_library_before_they_work():
     )  # fmt: skip
 
     assert told.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("seeds", "mixed"), [((0, 1), False), ((0, 0), True)])
+def test_other_data_of_the_victim_are_told_within_a_seed_only(tmp_path, seeds, mixed):
+    runs = [folders.defended("", seed=seed, run__id=f"run-{n}") for n, seed in enumerate(seeds)]
+    for number, run in enumerate(runs):
+        run["run"]["data"] = {**run["run"]["data"], "train": f"train-{number}"}
+    told = call(folders.write(tmp_path / "runs", runs))
+
+    assert "2 runs of 2 result files" in told.stdout
+    assert ("mixes 2 data of victims" in told.stdout) is mixed
