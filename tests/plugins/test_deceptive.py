@@ -239,5 +239,5 @@ def test_the_thief_does_better_with_the_argmax_and_benign_top_classes_stay(tmp_p
     assert bent["benign"]["changed"] == 0
     assert bent["benign"]["accuracy"] == plain["benign"]["accuracy"]
     assert bent["substitute"]["accuracy"] < wise["substitute"]["accuracy"] - 0.05
-    assert wise["substitute"]["accuracy"] < plain["substitute"]["accuracy"] - 0.03
+    assert bent["substitute"]["accuracy"] < plain["substitute"]["accuracy"] - 0.2  # the paper's
     assert wise["substitute"] == hard["substitute"]
