@@ -161,3 +161,23 @@ def test_progress_counts_every_image_once():
         advance(1)
 
     assert seen == [["victim", 210, 210]]
+
+
+def test_an_objective_takes_the_place_of_cross_entropy_and_frozen_weights_stay():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 4), nn.Linear(4, 2))
+    model[1].requires_grad_(False)
+    frozen, free = model[1].weight.clone(), model[2].weight.clone()
+    seen = []
+
+    def objective(model, images, targets):
+        seen.append((model.training, images.dtype, targets.tolist()))
+        return model(images).square().mean()
+
+    images = torch.randint(0, 256, (8, 1, 4, 4), dtype=torch.uint8)
+    fit(model, images, torch.arange(8) % 2, Recipe(epochs=1, batch_size=8), objective=objective)
+
+    assert [(training, dtype) for training, dtype, _ in seen] == [(True, torch.float32)]
+    assert sorted(seen[0][2]) == [0] * 4 + [1] * 4
+    assert torch.equal(model[1].weight, frozen)
+    assert not torch.equal(model[2].weight, free)
