@@ -54,8 +54,7 @@ CASES = (
 def bare(model: nn.Module, images: Tensor, labels: Tensor, recipe: Recipe) -> None:
     """Train by hand: what ``fit`` does for this recipe, and not a line more."""
     cuda = images.is_cuda
-    if cuda:
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.optimizer == "adam":
         optimizer: Any = torch.optim.Adam(model.parameters(), lr=recipe.lr, fused=True)
     else:
