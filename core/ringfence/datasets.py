@@ -9,9 +9,10 @@ from attrs import evolve, frozen
 from torch import Tensor
 
 from ringfence.catalogue import Catalogue
-from ringfence.errors import MissingData
+from ringfence.errors import BadOption, MissingData
+from ringfence.fingerprint import fingerprint
 from ringfence.images import adapt
-from ringfence.plugins import installed
+from ringfence.plugins import find, installed
 from ringfence.types import ImageSet, Split
 
 
@@ -56,3 +57,24 @@ class DataSets:
     def on_device(self, data: Split) -> Split:
         """Return a split on the device."""
         return Split(data.images.to(self.device), data.labels.to(self.device))
+
+
+@frozen(eq=False)
+class PublicSets:
+    """Labelled images of public sets for an attacker, who must not get the victim's own."""
+
+    sets: DataSets
+    shape: tuple[int, ...]
+    victim: str  #: the name of the victim's data set
+    hidden: str  #: the fingerprint of its training images, which may lie under other names
+
+    def __call__(self, name: str) -> Split:
+        """Return all training images of the set ``name`` in the victim's format, with labels."""
+        find("datasets", name.partition(":")[0])
+        data = None if name == self.victim else self.sets.load(name)
+        if data is None or fingerprint(data.train.images) == self.hidden:
+            raise BadOption(
+                f"Data set {name!r} is the victim's own: an attacker who had it would need no "
+                "victim. Name another one."
+            )
+        return self.sets.on_device(Split(adapt(data.train.images, self.shape), data.train.labels))

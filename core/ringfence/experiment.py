@@ -17,7 +17,7 @@ from ringfence.protocols import OracleSource
 from ringfence.randomness import Streams
 from ringfence.recipe import Recipe
 from ringfence.rehearsal import LoadImages, Rehearse, load_nothing
-from ringfence.run import AttackRun, DefenseRun
+from ringfence.run import AttackRun, DefenseRun, no_public
 from ringfence.store import MemoryStore
 from ringfence.types import Split
 
@@ -52,6 +52,8 @@ class Experiment:
     metrics: Mapping[str, Callable[..., Mapping[str, float]]] = field(factory=dict)
     cache: Cache = field(factory=Cache)
     load_images: LoadImages = load_nothing
+    public: Callable[[str], Split] = no_public  #: data sets by name, for the attacker
+    pool_labels: Tensor | None = None
     data: Mapping[str, str | None] = field(init=False)  #: hashes of all images and labels
 
     @data.default
@@ -102,7 +104,9 @@ class Experiment:
             device=self.device,
             streams=self.streams.scope(f"{scope}/{name}"),
             cache=self.cache.child("attack", name, key),
-            rehearse=Rehearse().defense,  # an attacker loads no sets: the victim's is one
+            rehearse=Rehearse().defense,  # which loads no sets: the victim's is one
+            pool_labels=self.pool_labels,
+            public=self.public,
         )
 
     def for_defense(self, name: str, plugin: Any = None, victim: str = "") -> DefenseRun:

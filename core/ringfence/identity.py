@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -41,7 +41,7 @@ def spec(
         "options": {name: _plain(options.of(part)) for name, part in used.items()},
         "versions": _versions(choice, images, named),
         "sources": provenance.sources(used),
-        "marks": list(images.marks),
+        "marks": [*images.marks, *_marks(selected)],
     }
 
 
@@ -63,6 +63,12 @@ def identity(run: Experiment, order: Collection[str], skip: Collection[str] = ()
         "data": dict(run.data),
     }
     return {"id": fingerprint(told), **told}
+
+
+def _marks(selected: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what plugins say of their own choices: their attribute ``marks``, if any."""
+    for plugin in selected.values():
+        yield from getattr(plugin, "marks", ())
 
 
 def _plain(given: Mapping[str, Any]) -> dict[str, Any]:

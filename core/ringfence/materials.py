@@ -24,6 +24,7 @@ class Side:
     name: str | None
     images: Tensor
     marks: tuple[str, ...] = ()
+    labels: Tensor | None = None  #: the set's own classes; not of the victim's set
 
 
 @frozen(eq=False)
@@ -34,6 +35,7 @@ class Materials:
     validation: Split
     test: Split
     pool: Tensor
+    pool_labels: Tensor | None
     seeds: Tensor
     outliers: Tensor | None
     names: Mapping[str, str | None]  #: of pool and outliers
@@ -58,6 +60,7 @@ def gather(
         validation=sets.on_device(validation),
         test=sets.on_device(data.test),
         pool=pool.images,
+        pool_labels=pool.labels,
         seeds=train.images[some[: preferred["seeds"]]].to(choice.device),
         outliers=outliers.images if outliers else None,
         names=names,
@@ -102,4 +105,6 @@ def _side(role: str, sets: DataSets, data: ImageSet, names: Any) -> Side:
     """Return another set's images; its marks, such as ``pool_subset``, say whose they are."""
     name, loaded = sets.first(names)
     images = sets.fit(loaded, tuple(data.train.images.shape[1:]))
-    return Side(name, images, tuple(f"{role}_{mark}" for mark in loaded.marks))
+    marks = tuple(f"{role}_{mark}" for mark in loaded.marks)
+    own = torch.equal(loaded.train.images, data.train.images)  # under whatever name
+    return Side(name, images, marks, None if own else loaded.train.labels.to(images.device))
