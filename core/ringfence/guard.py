@@ -39,10 +39,9 @@ def train(run: Experiment, pm: pluggy.PluginManager, skip: Skip) -> Victim:
         return {"run": run.for_defense(name, pm.get_plugin(name))}
 
     trainers = ask(pm, "make_trainer", arguments, skip, run.streams.scope("hooks"))
-    trainer = at_most_one("make_trainer", trainers)
-    return get_victim(
-        run, trainer=trainer, makers=involved(pm, "make_trainer", skip) if trainers else ()
-    )
+    at_most_one("make_trainer", trainers)
+    makers = involved(pm, "make_trainer", skip) if trainers else ()
+    return get_victim(run, trainers=trainers, makers=makers)
 
 
 def make_guard(

@@ -8,7 +8,7 @@ from typing import Any
 import pluggy
 
 from ringfence import hookspecs
-from ringfence.errors import BrokenPlugin, UnknownName, WrongNumber
+from ringfence.errors import BadOption, BrokenPlugin, UnknownName, WrongNumber
 from ringfence.hookspecs import PHASES
 from ringfence.randomness import Streams, seeded
 
@@ -84,7 +84,8 @@ def at_most_one(hook: str, made: Mapping[str, Any]) -> Any:
     if len(made) > 1:
         raise WrongNumber(
             f"Only one plugin can {hook.replace('_', ' a ')} per run, but "
-            f"{' and '.join(sorted(made))} both do. Select one of them."
+            f"{' and '.join(sorted(made))} both do. Select one of them, or leave a phase out: "
+            f"--skip {min(made)}.{PHASES[hook]}."
         )
     return next(iter(made.values()), None)
 
@@ -98,10 +99,28 @@ def exactly_one(hook: str, made: Mapping[str, Any]) -> Any:
 
 
 def require_attack(selected: Mapping[str, Any], skip: Collection[str] = ()) -> None:
-    """Refuse a selection without attack or with two trainers, before anything is trained."""
+    """Refuse a selection without an attack, or with two, before anything is trained."""
+    exactly_one("make_attack", _made_by(manager(selected), "make_attack", skip))
+
+
+def require_drivers(selected: Mapping[str, Any], skip: Collection[str] = ()) -> None:
+    """Refuse a responder that is ``driven_by`` a detector which is not selected."""
     pm = manager(selected)
-    exactly_one("make_attack", {i.plugin_name: i for i in makers(pm, "make_attack", skip)})
-    at_most_one("make_trainer", {i.plugin_name: i for i in makers(pm, "make_trainer", skip)})
+    detectors = _made_by(pm, "make_detector", skip)
+    for name in _made_by(pm, "make_responder", skip):
+        for driver in getattr(selected[name], "driven_by", ()):
+            if driver not in detectors:
+                known = ", ".join(detectors) or "none"
+                raise BadOption(
+                    f"{name!r} is to be driven by {driver!r}, which is no selected detector "
+                    f"(selected: {known}). Add --defense {driver}, or change {name}.driven_by.",
+                    option=f"{name}.driven_by",
+                )
+
+
+def _made_by(pm: pluggy.PluginManager, hook: str, skip: Collection[str]) -> dict[str, Any]:
+    """Return the plugins that may make such a strategy, by name."""
+    return {impl.plugin_name: impl.plugin for impl in makers(pm, hook, skip)}
 
 
 def refuse_unknown_phases(selected: Mapping[str, Any], skip: Collection[str]) -> None:

@@ -10,7 +10,6 @@ from attrs import frozen
 
 from ringfence_bench import identities, outcomes
 from ringfence_bench.files import Unreadable
-from ringfence_bench.training import trained
 
 Result = Mapping[str, Any]
 LARGEST = 2**63  #: of an int64 column
@@ -83,7 +82,7 @@ COLUMNS = (
     Column("data_victim", str, "hashes of train, validation, test", identities.data_victim),
     Column("data_attacker", str, "hashes of pool, seeds", identities.data_attacker),
     Column("victim_accuracy", float, "on the test set", _at("victim", "accuracy")),
-    Column("victim_trained", str, "plain, given, a defense's name, unknown", trained),
+    Column("victim_trained", str, "plain, given, or a defense's name", outcomes.trained),
     Column("queries", int, "spent by the attacker", _at("attack", "queries")),
     Column("substitute_accuracy", float, "on the test set", _at("substitute", "accuracy")),
     Column("fidelity", float, "agreement with the victim", _at("substitute", "fidelity")),
@@ -93,8 +92,8 @@ COLUMNS = (
     Column("benign_changed", float, "of their top-1 answers", _at("benign", "changed")),
     Column("benign_l1", float, "mean change of their answers", _at("benign", "l1")),
     Column("benign_suspected", float, "of the clients, ever", _at("benign", "suspected")),
-    Column("changed", float, "of the attacker's top-1 answers", outcomes.change("changed")),
-    Column("l1", float, "mean change of the attacker's answers", outcomes.change("l1")),
+    Column("changed", float, "of the attacker's top-1 answers", _at("attack", "changed")),
+    Column("l1", float, "mean change of the attacker's answers", _at("attack", "l1")),
     Column("first_alarm", int, "attacker's queries until suspected", outcomes.first_alarm),
     Column("p_substitute", float, "smallest over the verifiers", outcomes.p_substitute),
     Column("p_control", float, "smallest over verifiers and controls", outcomes.p_control),

@@ -9,7 +9,6 @@ import polars as pl
 
 from ringfence_bench.identities import NONE
 from ringfence_bench.statistics.worst import Headline
-from ringfence_bench.training import UNKNOWN
 
 #: columns whose mixing changes figures, and what to call them
 MIXED = {
@@ -52,10 +51,6 @@ def _runs(frame: pl.DataFrame) -> Iterator[str]:
     """Yield what single runs lack."""
     counts = {
         "no local victim, so what needs one is not given": pl.col("victim_accuracy").is_null(),
-        "several responders, so the rate of changed answers is not in the file": (
-            pl.col("changed").is_null() & (pl.col("oracle") == "local")
-        ),
-        "how the victim was trained is not known": pl.col("victim_trained") == UNKNOWN,
         "no substitute's accuracy, so they are in no table of this report": (
             pl.col("substitute_accuracy").is_null()
         ),

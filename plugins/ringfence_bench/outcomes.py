@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 Result = Mapping[str, Any]
-LOCAL = "local"  #: the oracle that asks the defenders
+PLAIN, GIVEN = "plain", "given"
+MARK = "given_victim"  #: the victim was the user's own model
 SUBSTITUTE = "substitute"  #: the suspect that is no control
 
 
-def change(key: str) -> Callable[[Result], float | None]:
-    """Return what says how far the attacker's answers were changed; ``key``: changed or l1.
-
-    None with several responders: the file measures each by itself, and one may undo another.
-    """
-
-    def measured(result: Result) -> float | None:
-        responders = list(result["responders"].values())
-        if result["run"]["oracle"] != LOCAL or len(responders) > 1:
-            return None
-        found: float | None = responders[0][key] if responders else 0.0
-        return found
-
-    return measured
+def trained(result: Result) -> str | None:
+    """Return how the victim was: plain, given, or the defense that did; None: no victim."""
+    victim = result["victim"]
+    if victim["accuracy"] is None:
+        return None
+    return GIVEN if MARK in result["run"]["marks"] else victim["trainer"] or PLAIN
 
 
 def first_alarm(result: Result) -> int | None:

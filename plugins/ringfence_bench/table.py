@@ -10,7 +10,7 @@ import polars as pl
 from attrs import define, field
 
 from ringfence.errors import RingfenceError
-from ringfence_bench import naming, twins
+from ringfence_bench import naming
 from ringfence_bench.columns import COLUMNS, row
 from ringfence_bench.files import Unreadable, find, read
 
@@ -70,8 +70,8 @@ def collect(places: Sequence[Path]) -> Collected:
 
 
 def _named(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with names and training settled, in an order that no folder decides."""
-    named = twins.settle(naming.name(frame))
+    """Return the table with names, in an order that no folder decides."""
+    named = naming.name(frame)
     order = ("setting", "defender", "attacker", "labels", "budget", "seed", "run")
     return named.select(*order[:3], pl.exclude(order[:3])).sort(order)
 

@@ -43,8 +43,11 @@ RESULT = {
             "pool": "e4", "seeds": "49", "outliers": None,
         },
     },
-    "victim": {"accuracy": 0.9941, "report": {}},
-    "attack": {"queries": 60000, "clients": 1, "report": {"transfer_set": 60000}},
+    "victim": {"accuracy": 0.9941, "trainer": None, "report": {}},
+    "attack": {
+        "queries": 60000, "clients": 1, "changed": 0.0, "l1": 0.0,
+        "report": {"transfer_set": 60000},
+    },
     "recoveries": {},
     "substitute": {"accuracy": 0.9452, "fidelity": 0.9463, "recovery": 0.9508},
     "benign": {
@@ -96,7 +99,8 @@ def defended(defense, attack="knockoffnet", labels="soft", budget=60000, seed=0,
     lost = soft if labels == "soft" else hard + 0.03
     stolen = base - tenth * decade - lost + 0.012 * noise()
     victim = 0.9941 + 0.0002 * seed - (0.004 if defense == "amao" else 0)
-    acts = {defense: {"changed": changed * (1 + 0.02 * noise()), "l1": l1, "report": {}}}
+    rate = changed * (1 + 0.02 * noise())
+    acts = {defense: {"changed": rate, "l1": l1, "report": {}}}
     options = {attack: {"epochs": 50, "lr": 0.01}, **({defense: {"rate": 0.1}} if defense else {})}
     made = {
         "run__defense": [defense] if defense else [],
@@ -106,8 +110,10 @@ def defended(defense, attack="knockoffnet", labels="soft", budget=60000, seed=0,
         "run__budget": budget,
         "run__seed": seed,
         "victim__accuracy": victim,
-        "victim__report": {"loss": 0.1} if defense == "amao" else {},
+        "victim__trainer": "amao" if defense == "amao" else None,
         "attack__queries": budget,
+        "attack__changed": rate,
+        "attack__l1": l1,
         "substitute__accuracy": float(stolen),
         "substitute__fidelity": float(stolen) + 0.001,
         "substitute__recovery": float(stolen) / victim,

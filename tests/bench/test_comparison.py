@@ -164,8 +164,7 @@ def test_defenses_at_the_same_rate_and_training_stand_side_by_side(tmp_path):
 
 def test_a_group_spans_no_more_than_the_tolerance(tmp_path):
     def at(name, rate):
-        acts = {name: {"changed": rate, "l1": 0.1, "report": {}}}
-        return run(name, 0.5, responders=acts, run__skip=[f"{name}.train"])
+        return run(name, 0.5, attack__changed=rate)
 
     rates = {"a": 0.10, "b": 0.11, "c": 0.12, "d": 0.125, "e": 0.5}
     groups = read(tmp_path, [at(n, r) for n, r in rates.items()]).analysis.same_rate

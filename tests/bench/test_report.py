@@ -167,7 +167,7 @@ ODD = {
     ],
     "no-figure": [folders.result(substitute__accuracy=None)],
     "zero": [folders.result(substitute__accuracy=0.0, victim__accuracy=0.0)],
-    "twins": [folders.defended(d, seed=0, substitute__accuracy=0.5) for d in ("", "dawn")],
+    "equal": [folders.defended(d, seed=0, substitute__accuracy=0.5) for d in ("", "dawn")],
 }  # fmt: skip
 
 

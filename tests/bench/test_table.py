@@ -68,7 +68,7 @@ def test_a_broken_file_is_named_and_left_out(tmp_path, kind):
     ("path", "value"),
     [("substitute__accuracy", "0.9"), ("run__seed", True), ("run__seed", 2**63),
      ("substitute__accuracy", 10**400), ("run__defense", "amao"), ("evidence", [1]),
-     ("responders", []), ("run__options", None)],
+     ("attack", []), ("run__options", None)],
 )  # fmt: skip
 def test_a_figure_of_another_type_makes_the_file_foreign(tmp_path, path, value):
     results = [folders.result(), folders.result(**{"run__id": "other", path: value})]
@@ -137,39 +137,16 @@ def test_options_that_differ_make_other_defenders_and_show_in_their_names(tmp_pa
     assert found == ["a [rate=0.1, without a.train]", "a [rate=0.1]", "a [rate=0.2]"]
 
 
-def test_training_is_told_by_report_baseline_or_twin(tmp_path):
-    def one(defense, accuracy, **changes):
-        return folders.result(
-            run__defense=[defense] if defense else [], victim__accuracy=accuracy, **changes
-        )
-
-    beside = one("", 0.5, run__seed=9, run__dataset="svhn")
+def test_who_trained_the_victim(tmp_path):
     runs = [
-        one("", 0.9),
-        one("twin", 0.9),
-        one("other", 0.8),
-        one("reporter", 0.9, victim__report={"loss": 1.0}),
-        one("alone", 0.9, run__dataset="gtsrb"),
-        one("beside", 0.5, run__seed=9, run__dataset="svhn", baseline=beside),
-        one("skipped", 0.9, run__dataset="kmnist", run__skip=["skipped.train"]),
-        one("mine", 0.9, run__marks=["given_victim"]),
-        one("api", None, run__oracle="http"),
+        folders.result(run__seed=0),
+        folders.result(run__seed=1, victim__trainer="amao"),
+        folders.result(run__seed=2, run__marks=["given_victim"]),
+        folders.result(run__seed=3, run__oracle="http", victim__accuracy=None),
     ]
     frame = read(tmp_path, runs).frame
-    trained = dict(frame.select("defense", "victim_trained").rows())
 
-    assert trained == {
-        "none": "plain", "twin": "plain", "other": "other", "reporter": "reporter",
-        "alone": "unknown", "beside": "plain", "skipped": "plain", "mine": "given", "api": None,
-    }  # fmt: skip
-
-
-def test_several_responders_leave_the_changed_rate_open(tmp_path):
-    acts = {name: {"changed": 0.1, "l1": 0.1, "report": {}} for name in ("a", "b")}
-    found = read(tmp_path, [folders.result(run__defense=["a", "b"], responders=acts)])
-
-    assert found.frame["changed"].to_list() == [None]
-    assert any("several responders" in note for note in found.analysis.notes)
+    assert frame.sort("seed")["victim_trained"].to_list() == ["plain", "amao", "given", None]
 
 
 @pytest.mark.slow

@@ -8,7 +8,6 @@ from itertools import groupby
 from attrs import frozen
 
 from ringfence_bench.statistics.worst import Headline
-from ringfence_bench.training import UNKNOWN
 
 
 @frozen
@@ -41,8 +40,7 @@ def same_rate(headlines: Sequence[Headline], tolerance: float) -> list[SameRate]
 
 
 def _fits(headline: Headline) -> bool:
-    known = len(headline.trained) == 1 and headline.trained[0] != UNKNOWN
-    return known and headline.changed is not None
+    return len(headline.trained) == 1 and headline.changed is not None
 
 
 def _chained(group: list[Headline], tolerance: float) -> Iterator[list[Headline]]:
