@@ -16,10 +16,9 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from ringfence import plugins
+from ringfence import plugins, weights
 from ringfence.errors import BadOption
 from ringfence.inference import logits
-from ringfence_vision.models import weights
 
 torchvision = pytest.importorskip("torchvision")  # ringfence comes first: see torchvision_compat
 

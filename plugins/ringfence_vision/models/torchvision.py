@@ -12,9 +12,9 @@ from torch.func import functional_call
 
 from ringfence.errors import BadOption, UnknownName
 from ringfence.recipe import Recipe
+from ringfence.weights import first_line
 from ringfence_vision.models.inputs import check, normalised, written
 from ringfence_vision.models.pretrained import HELP, load
-from ringfence_vision.models.weights import first_line
 
 
 @define(eq=False)

@@ -34,7 +34,7 @@ _IMPORTS = {"GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"}
 def read(file: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file, or of a state dict saved by ``torch.save``.
 
-    Their shapes are only claims: see :func:`misfit` before copying.
+    Their shapes are only claims: :func:`ringfence.transplant.fill` checks before it copies.
     """
     try:
         data = _bytes(file)
@@ -44,21 +44,6 @@ def read(file: Path) -> dict[str, Tensor]:
     if not isinstance(tensors, dict) or not all(map(_is_entry, tensors.items())):
         raise refused(str(file), "it is not a state dict, which maps names to tensors")
     return tensors
-
-
-def misfit(found: Tensor, expected: Tensor, free: int = 0) -> str:
-    """Return why ``found`` cannot be copied to ``expected``, or nothing.
-
-    The first ``free`` dimensions may differ. A tensor that claims more numbers than were in
-    the file, as stride 0 does, is a misfit whatever its shape.
-    """
-    if found.shape[free:] != expected.shape[free:] or found.ndim != expected.ndim:
-        return f"has shape {tuple(found.shape)} where {tuple(expected.shape)} is expected"
-    if found.layout != torch.strided or found.untyped_storage().nbytes() < found.nbytes:
-        return f"claims shape {tuple(found.shape)} but does not hold that many numbers"
-    if found.dtype.is_floating_point != expected.dtype.is_floating_point or found.is_complex():
-        return f"is {found.dtype} where {expected.dtype} is expected"
-    return "" if found.float().isfinite().all() else "holds numbers that are not finite"
 
 
 def refused(source: str, why: str) -> BadOption:
