@@ -104,18 +104,26 @@ def require_attack(selected: Mapping[str, Any], skip: Collection[str] = ()) -> N
 
 
 def require_drivers(selected: Mapping[str, Any], skip: Collection[str] = ()) -> None:
-    """Refuse a responder that is ``driven_by`` a detector which is not selected."""
+    """Refuse a responder that waits for a detector which is not selected.
+
+    It is ``driven_by`` some by name, or by any one if its class says ``needs_detector``.
+    """
     pm = manager(selected)
     detectors = _made_by(pm, "make_detector", skip)
+    known = ", ".join(detectors) or "none"
     for name in _made_by(pm, "make_responder", skip):
-        for driver in getattr(selected[name], "driven_by", ()):
-            if driver not in detectors:
-                known = ", ".join(detectors) or "none"
-                raise BadOption(
-                    f"{name!r} is to be driven by {driver!r}, which is no selected detector "
-                    f"(selected: {known}). Add --defense {driver}, or change {name}.driven_by.",
-                    option=f"{name}.driven_by",
-                )
+        drivers = getattr(selected[name], "driven_by", ())
+        if stranger := next((driver for driver in drivers if driver not in detectors), None):
+            raise BadOption(
+                f"{name!r} is to be driven by {stranger!r}, which is no selected detector "
+                f"(selected: {known}). Add --defense {stranger}, or change {name}.driven_by.",
+                option=f"{name}.driven_by",
+            )
+        if getattr(selected[name], "needs_detector", False) and not detectors:
+            raise WrongNumber(
+                f"{name!r} acts on what a detector suspects, but no selected defense detects "
+                "anything. Add --defense with one that does."
+            )
 
 
 def _made_by(pm: pluggy.PluginManager, hook: str, skip: Collection[str]) -> dict[str, Any]:
