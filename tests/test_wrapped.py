@@ -54,6 +54,10 @@ def test_images_between_two_256ths_are_kept_as_they_are(run):
     assert torch.equal(seen.pairs()[0], images[6:])
 
 
+def test_nothing_was_asked():
+    assert [len(part) for part in (Seen(), Seen().images(), *Seen().pairs())] == [0] * 4
+
+
 def test_refused_queries_are_left_out(run):
     seen, images = Seen(), as_float(run.pool[:4])
     inner = session(run, run.new_model(), 20)
@@ -64,3 +68,4 @@ def test_refused_queries_are_left_out(run):
 
     assert len(seen) == 4
     assert torch.equal(as_float(seen.pairs()[0]), images[~dark])
+    assert torch.equal(as_float(seen.images()), images)

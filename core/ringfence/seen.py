@@ -34,16 +34,20 @@ class Seen:
         """Return the number of images asked."""
         return sum(map(len, self._answers))
 
-    def pairs(self) -> tuple[Tensor, Tensor]:
-        """Return images ``(N, C, H, W)``, uint8 or float, and answers ``(N, K)``, in order.
+    def images(self) -> Tensor:
+        """Return ``(N, C, H, W)``, uint8 or float, in the order asked; ``(0,)`` before any."""
+        if not self._images:
+            return torch.empty(0)
+        alike = all(images.dtype is self._images[0].dtype for images in self._images)
+        return torch.cat([i if alike else as_float(i) for i in self._images])
 
-        Refused queries are left out. Raises where nothing was asked: look at the length first.
-        """
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """Return images, and answers ``(N, K)``, without those queries that were refused."""
+        if not self._answers:
+            return torch.empty(0), torch.empty(0)
         answers = torch.cat(self._answers)
-        bytes_only = all(images.dtype is torch.uint8 for images in self._images)
-        images = torch.cat([i if bytes_only else as_float(i) for i in self._images])
         told = ~refused(answers)
-        return images[told], answers[told]
+        return self.images()[told], answers[told]
 
     def _ask(self, oracle: Oracle, images: Tensor, clients: Sequence[str] | None = None) -> Tensor:
         answers = oracle.query(images, clients)
