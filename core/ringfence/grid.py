@@ -90,7 +90,7 @@ def read(path: Path) -> Plan:
         if reason is None:
             kept.append(point)
         else:
-            excluded.append((point, reason))
+            excluded.append((_shown(point), reason))
     runs = _planned(fixed, found.options, kept)
     with found.blamed():
         for run in runs:
@@ -119,7 +119,7 @@ def _planned(fixed: Values, given: Options, points: list[Values]) -> tuple[Plann
         left_out = anywhere - _selected({**fixed, **own})
         merged = _merged(given, point)
         kept = {name: values for name, values in merged.items() if name not in left_out}
-        run = Planned({**fixed, **own, "options": kept}, point)
+        run = Planned({**fixed, **own, "options": kept}, _shown(point))
         runs.setdefault(run.id, run)
     return tuple(runs.values())
 
@@ -149,6 +149,23 @@ def _merged(given: Options, point: Values) -> dict[str, dict[str, Any]]:
         if dot:
             merged.setdefault(plugin, {})[option] = value
     return merged
+
+
+def _shown(point: Values) -> Values:
+    """Return a point as files and tables may tell it, without secrets."""
+    return {name: _public(name, value) for name, value in point.items()}
+
+
+def _public(name: str, value: Any) -> Any:
+    """Return a value, or the digest of a secret; a plugin is imported for a text only."""
+    plugin, dot, option = name.partition(".")
+    if not (dot and isinstance(value, str)):
+        return value
+    for kind in plugins.KINDS:
+        entry = plugins.installed(kind).get(plugin)
+        fields = options.settable(plugins.load(entry)) if entry else {}
+        value = options.told(fields[option], value) if option in fields else value
+    return value
 
 
 def _selected(named: Values) -> set[str]:

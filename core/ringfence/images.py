@@ -68,3 +68,14 @@ def _cover(images: Tensor, height: int, width: int) -> Tensor:
 def _centre(images: Tensor, height: int, width: int) -> Tensor:
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[..., top : top + height, left : left + width]
+
+
+def pixels(images: Tensor) -> list[bytes]:
+    """Return each image of ``(N, C, H, W)`` as its uint8 pixels in the order H, W, C.
+
+    One canonical form whatever the dtype, layout or device: what a keyed draw is made from.
+    """
+    whole = images if images.dtype == torch.uint8 else (images * 255).round().to(torch.uint8)
+    raw = whole.permute(0, 2, 3, 1).contiguous().cpu().numpy().tobytes()
+    size = whole[0].numel() if len(whole) else 0
+    return [raw[start : start + size] for start in range(0, len(raw), size or 1)]

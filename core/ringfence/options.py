@@ -1,13 +1,19 @@
-"""A plugin's options: the fields of its attrs class, checked strictly and named in errors."""
+"""A plugin's options: the fields of its attrs class, checked strictly and named in errors.
+
+A field with ``metadata={"secret": True}`` holds a secret, or a ``Path`` to one: its value is
+told to nobody, and recorded as the beginning of a digest.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import sys
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -16,6 +22,8 @@ import cattrs
 from ringfence.errors import BadOption, UnknownName
 
 RUN = "run"  #: the name under which the options of a run itself are checked
+SECRET = "secret"  #: the metadata of a field that is told to nobody
+SHOWN = 12  #: hex digits of a secret's digest: they tell two keys apart
 
 converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -60,12 +68,27 @@ def check(name: str, cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def settable(cls: type) -> dict[str, attrs.Attribute[Any]]:
     """Return the fields that a user may set, by the names under which they are set."""
-    return {str(field.alias): field for field in attrs.fields(cls) if field.init}
+    fields = attrs.fields(cls) if attrs.has(cls) else ()  # a metric is a function
+    return {str(field.alias): field for field in fields if field.init}
 
 
 def of(plugin: Any) -> dict[str, Any]:
-    """Return the options of an instance, by name."""
-    return {name: getattr(plugin, field.name) for name, field in settable(type(plugin)).items()}
+    """Return the options of an instance, by name, as they may be recorded."""
+    return {
+        name: told(field, getattr(plugin, field.name))
+        for name, field in settable(type(plugin)).items()
+    }
+
+
+def told(field: attrs.Attribute[Any], value: Any) -> Any:
+    """Return an option's value; of a secret only the beginning of a digest."""
+    if value is None or not field.metadata.get(SECRET):
+        return value
+    if isinstance(value, Path):
+        raw = value.read_bytes() if value.is_file() else b""
+    else:
+        raw = value if isinstance(value, bytes) else str(value).encode()
+    return f"sha256:{hashlib.sha256(b'ringfence option' + raw).hexdigest()[:SHOWN]}"
 
 
 def describe(name: str, field: attrs.Attribute[Any]) -> dict[str, Any]:
@@ -95,6 +118,8 @@ def _checked(name: str, cls: type, field: attrs.Attribute[Any], value: Any) -> A
         if field.validator:
             field.validator(None, field, checked)
     except Exception as error:
+        if field.metadata.get(SECRET):  # nor does the traceback tell it
+            raise BadOption(f"Option {option} {_hidden(error, value)}.", option=option) from None
         raise BadOption(f"Option {option} {_reason(error, kind)}.", option=option) from error
     return checked
 
@@ -114,8 +139,21 @@ def _type(cls: type, field: attrs.Attribute[Any]) -> Any:
         return Any
 
 
+def _hidden(error: Exception, value: Any) -> str:
+    """Return what is wrong with a secret: what its plugin says of it, never what it is."""
+    if isinstance(error, BadOption):
+        return _without_name(str(error))
+    quoted = "" if isinstance(value, str) else "; quote a number twice to make it text"
+    return f"was refused, and is not shown{quoted}"
+
+
 def _reason(error: Exception, kind: Any) -> str:
     if isinstance(error, (TypeError, ValueError)) and isinstance(error.args[0], str):
-        return re.sub(r"^'\w+' ", "", error.args[0])  # attrs begins with the field's name
+        return _without_name(error.args[0])
     shown = str(kind) if isinstance(kind, types.GenericAlias) else getattr(kind, "__name__", kind)
     return f"is not a {shown}"
+
+
+def _without_name(message: str) -> str:
+    """Return what attrs says of a field, without the name it begins with."""
+    return re.sub(r"^'\w+' ", "", message)

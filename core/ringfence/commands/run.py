@@ -91,7 +91,8 @@ def parse(options: tuple[str, ...]) -> dict[str, dict[str, Any]]:
         target, equals, value = text.partition("=")
         plugin, dot, option = target.partition(".")
         if not (equals and dot and plugin and option):
-            raise click.BadParameter(f"{text!r} is not NAME.FIELD=VALUE", param_hint="--option")
+            shown = f"{target}{equals and '=...'}"  # a value may be a secret
+            raise click.BadParameter(f"{shown!r} is not NAME.FIELD=VALUE", param_hint="--option")
         try:
             parsed[plugin][option] = ast.literal_eval(value)
         except (SyntaxError, ValueError, MemoryError, RecursionError):

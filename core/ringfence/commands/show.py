@@ -44,7 +44,7 @@ def _training() -> list[dict[str, Any]]:
 
 def _describe(name: str, kind: str, cls: type) -> dict[str, Any]:
     phases = [phase for hook, phase in PHASES.items() if hasattr(cls, hook)]
-    fields = options.settable(cls) if hasattr(cls, "__attrs_attrs__") else {}
+    fields = options.settable(cls)
     return {
         "name": name,
         "kind": kind,
