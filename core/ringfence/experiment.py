@@ -49,7 +49,7 @@ class Experiment:
     spec: Mapping[str, Any] = field(factory=dict)  #: what the user selected, plain values
     oracle: OracleSource = field(factory=Local)
     store: MemoryStore = field(factory=MemoryStore)
-    metrics: Mapping[str, Callable[..., Mapping[str, float]]] = field(factory=dict)
+    metrics: Mapping[str, Callable[..., Mapping[str, Any]]] = field(factory=dict)
     cache: Cache = field(factory=Cache)
     load_images: LoadImages = load_nothing
     public: Callable[[str], Split] = no_public  #: data sets by name, for the attacker

@@ -99,6 +99,7 @@ COLUMNS = (
     Column("p_control", float, "smallest over verifiers and controls", outcomes.p_control),
     Column("stolen", bool, "a verifier calls the substitute stolen", outcomes.stolen),
     Column("false_claims", int, "controls called stolen", outcomes.false_claims),
+    Column("metrics", str, "what each metric returned, JSON", identities.metrics),
     _took("seconds_victim", "victim", "seconds of the victim's stage"),
     _took("seconds_attack", "attack", "seconds of the attack"),
     _took("seconds_benign", "benign", "seconds of the benign clients"),

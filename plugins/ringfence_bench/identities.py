@@ -82,6 +82,11 @@ def attackers(run: Mapping[str, Any]) -> list[str]:
     return [run["attack"], *run["recovery"]]
 
 
+def metrics(result: Result) -> str:
+    """Return what each metric returned, as JSON."""
+    return _text(dict(result["metrics"]))
+
+
 def _options(result: Result, names: Collection[str]) -> str:
     given = result["run"]["options"]
     return _text({name: given[name] for name in names if name in given})

@@ -73,6 +73,14 @@ def test_csv_and_parquet_hold_every_run(runs, tmp_path):
     assert typed.schema["victim_accuracy"] == pl.Float64
 
 
+def test_any_installed_report_is_written_by_its_name(runs, tmp_path):
+    told = call(runs, "--report", "csv", tmp_path / "a.csv", "--csv", tmp_path / "b.csv")
+
+    assert told.exit_code == 0
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+    assert "No report is named 'cvs'" in call(runs, "--report", "cvs", tmp_path / "c").stderr
+
+
 def test_plots_are_svg_and_png(runs, tmp_path):
     call(runs, "--plots", tmp_path / "plots")
     made = sorted(file.name for file in (tmp_path / "plots").iterdir())

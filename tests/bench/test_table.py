@@ -31,6 +31,13 @@ def test_a_row_holds_the_run_and_its_figures(tmp_path):
     assert row["data_victim"] == "25 47 e6"
 
 
+def test_what_a_metric_returned_is_there_as_json(tmp_path):
+    result = {**folders.result(), "metrics": {"b": {"x": [1, None]}, "a": {}}}
+    frame = read(tmp_path, [result]).frame
+
+    assert frame["metrics"].item() == '{"a":{},"b":{"x":[1,null]}}'
+
+
 def test_every_column_is_documented():
     text = (ROOT / "docs" / "reports.md").read_text()
     for column in COLUMNS:

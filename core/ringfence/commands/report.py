@@ -46,6 +46,14 @@ class Sheet(Protocol):
     help="Every plot as SVG and PNG.",
 )
 @click.option(
+    "--report",
+    "others",
+    type=(str, click.Path(path_type=Path)),
+    multiple=True,
+    metavar="NAME FILE",
+    help="What another installed report writes. Repeatable.",
+)
+@click.option(
     "--compare",
     nargs=2,
     multiple=True,
@@ -56,6 +64,7 @@ class Sheet(Protocol):
 def report(
     places: tuple[Path, ...],
     compare: tuple[tuple[str, str], ...],
+    others: tuple[tuple[str, Path], ...],
     as_json: bool,
     **files: Path | None,
 ) -> None:
@@ -66,23 +75,23 @@ def report(
     results = plugins.build("tables", TABLE, {"compare": compare}).read(places)
     for line in results.warnings:
         click.echo(f"Warning: {line}", err=True)
-    for name, target in files.items():
-        if target:
-            click.echo(f"Wrote {_write(results, name, target)}", err=True)
+    wanted = [(name, name, target) for name, target in files.items() if target]
+    for option, name, target in (*wanted, *(("report", *other) for other in others)):
+        click.echo(f"Wrote {_write(results, option, name, target)}", err=True)
     if as_json:
         click.echo(json.dumps(results.digest(), indent=2))
     else:
         _print(results.read(), results.sheets, results.analysis.notes)
 
 
-def _write(results: Any, name: str, target: Path) -> Path:
+def _write(results: Any, option: str, name: str, target: Path) -> Path:
     """Let the report ``name`` write its file, or its folder of files."""
     maker = plugins.build("reports", name, {"name": target.name})
     try:
         written: Path = maker.write(results, target.parent)
     except OSError as error:
         raise RingfenceError(
-            f"{target} cannot be written ({error.strerror}). Choose another --{name}."
+            f"{target} cannot be written ({error.strerror}). Choose another --{option}."
         ) from error
     return written
 
