@@ -1,0 +1,91 @@
+"""One expected defense, rehearsed: a meta-classifier that detects it, a restorer that undoes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+from torch import nn
+
+from ringfence.answers import answer_format
+from ringfence.run import AttackRun
+from ringfence_ddae import detection
+from ringfence_ddae.detection import Meta
+from ringfence_ddae.expected import Expected
+from ringfence_ddae.formats import HARD
+from ringfence_ddae.restorer import Restorer, errors, learn, network, recipe
+from ringfence_ddae.shadows import Shadow
+from ringfence_ddae.simulation import Guarded, balanced, collect, guard
+
+
+@frozen
+class Effort:
+    """How much is spent on one rehearsal."""
+
+    warmup: int  #: pool images that each client sends first
+    repeats: int  #: of the meta-classifier
+    pairs: int  #: answers that the restorer learns from
+    passes: int  #: epochs of the restorer
+
+
+@frozen(eq=False)
+class Rehearsed:
+    """What was learnt of one defense."""
+
+    name: str
+    meta: Meta | None  #: none for hard labels, which tell too little
+    restorer: Restorer
+    report: Mapping[str, float]  #: on shadow models that nothing was learnt from
+
+
+def rehearse(
+    run: AttackRun,
+    defense: Expected,
+    shadows: Sequence[Shadow],
+    own: Sequence[nn.Module],
+    format: str,
+    effort: Effort,
+    key: str,
+) -> Rehearsed:
+    """Learn to detect and to undo ``defense``; cached under ``key`` and the defense.
+
+    ``own``: models whose posterior the restorer sees beside an answer; it may be empty. An
+    eighth of ``shadows`` validates, a quarter tests.
+    """
+
+    def make() -> dict[str, Any]:
+        guarded = [
+            guard(run, shadow, number, defense, answer_format(format), effort.warmup)
+            for number, shadow in enumerate(shadows)
+        ]
+        return _learnt(run, guarded, list(own), format, effort)
+
+    made = run.cached(f"{defense.name}/{defense.code}/{format}/{key}", make)
+    net = network(run.num_classes, beside=bool(own)).to(run.device)
+    net.load_state_dict(made["restorer"])
+    meta = detection.restored(made["meta"], run.num_classes) if made["meta"] else None
+    return Rehearsed(defense.name, meta, Restorer(net.eval()), made["report"])
+
+
+def _learnt(
+    run: AttackRun,
+    guarded: Sequence[Guarded],
+    own: Sequence[nn.Module],
+    format: str,
+    effort: Effort,
+) -> dict[str, Any]:
+    tests, checks = max(2, len(guarded) // 4), max(1, len(guarded) // 8)
+    test, known = guarded[:tests], guarded[tests:]
+    report: dict[str, float] = {}
+    meta = None
+    if format != HARD:
+        meta = detection.train(run, known[checks:], known[:checks], effort.repeats)
+        report["auc"] = detection.auc(meta, test)
+    random = run.generator("restorer")
+    net = network(run.num_classes, beside=bool(own)).to(run.device)
+    pairs = balanced(collect(run, known, own, effort.pairs, random), random)
+    learn(net, pairs, recipe(effort.passes), format, random)
+    fresh = collect(run, test, own, effort.pairs // 4, random)
+    report |= errors(Restorer(net), fresh, format)
+    return {"meta": meta and meta.state(), "restorer": net.state_dict(), "report": report}
