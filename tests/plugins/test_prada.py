@@ -8,15 +8,22 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from attrs import evolve
+from attrs import define, evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import shapiro
 
-from ringfence import plugins
+from ringfence import hookimpl, plugins
+from ringfence.choice import Choice
 from ringfence.errors import BadOption, UnknownName
+from ringfence.images import as_float
+from ringfence.launch import launch
+from ringfence.pipeline import run_experiment
+from ringfence.recipe import Recipe
+from ringfence.setup import prepare
 from ringfence.store import MemoryStore
 from ringfence.testing import check_detector, tiny_experiment
+from ringfence.training import fit
 from ringfence.types import Queries, Split
 from ringfence_prada import FALLBACK, Prada
 from ringfence_prada.detector import MINIMA, Normality, Watch
@@ -436,3 +443,48 @@ def test_an_option_without_meaning_is_refused(option, value):
 def test_an_unknown_rule_is_refused_with_the_known_ones():
     with pytest.raises(UnknownName, match="release"):
         plugins.build("defenses", "prada", {"rule": "code"})
+
+
+@define(eq=False)
+class Crafted:
+    """Doubles its seeds again and again by a step along its own substitute's gradient."""
+
+    step: float = 64 / 255
+    run: object = None
+
+    @hookimpl
+    def make_attack(self, run):
+        self.run = run
+        return self
+
+    def extract(self, oracle):
+        model, images = self.run.new_model(), as_float(self.run.seeds)
+        answers, recipe = oracle.query(images), Recipe(epochs=5)
+        while oracle.remaining:
+            fit(model, images, answers, recipe, generator=self.run.generator("training"))
+            fresh = self.perturbed(model, images)[: oracle.remaining]
+            images, answers = torch.cat([images, fresh]), torch.cat([answers, oracle.query(fresh)])
+        return model
+
+    def perturbed(self, model, images):
+        moved = images.clone().requires_grad_()
+        scores = model(moved)
+        (slope,) = torch.autograd.grad(F.cross_entropy(scores, scores.argmax(-1)), moved)
+        return (images + self.step * slope.sign()).clamp(0, 1)
+
+
+@pytest.mark.slow
+def test_crafted_queries_raise_the_alarm_but_neither_benign_nor_natural_ones_do(tmp_path):
+    """The claims of PRADA's paper, and of AMAO's section 5.6.1, on digits."""
+    training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/prada.md
+    options = {"training": training, "knockoffnet": {"epochs": 1}}
+    common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "defense": ("prada",)}
+
+    natural = launch({**common, "attack": "knockoffnet", "options": options})
+    choice = Choice(**common, attack="crafted", budget=2000, options={"training": training})
+    crafted = run_experiment(*prepare(choice, {("attacks", "crafted"): Crafted()}))
+
+    assert natural["detectors"]["prada"]["first_alarm"] is None
+    for result in (natural, crafted):  # the worst of 50 streams is not the worst there is
+        assert result["benign"]["suspected"] <= 0.05
+    assert crafted["detectors"]["prada"]["first_alarm"] < 1000
