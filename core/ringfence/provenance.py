@@ -18,6 +18,9 @@ from ringfence.fingerprint import fingerprint
 SOURCES = (
     "answers",
     "augment",
+    "calibration",
+    "confidence",
+    "exposure",
     "images",
     "inference",
     "randomness",
