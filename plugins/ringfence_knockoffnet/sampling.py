@@ -1,9 +1,33 @@
-"""Which images of the pool are sent, and which answers are kept back to judge the substitute."""
+"""Which images of the pool are sent without asking why, and which answers judge the substitute."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
+from attrs import define, field
 from torch import Generator, Tensor
+
+
+@define(eq=False)
+class Uniform:
+    """The random strategy: an order that no answer changes."""
+
+    _order: Tensor
+    _sent: int = field(default=0, init=False)
+
+    def choose(self, count: int) -> Tensor:
+        """Return the next rows of the pool, ``count`` or what is left."""
+        rows = self._order[self._sent : self._sent + count]
+        self._sent += len(rows)
+        return rows
+
+    def learn(self, rows: Tensor, answers: Tensor) -> None:
+        """Learn nothing."""
+
+    def report(self) -> Mapping[str, float]:
+        """Say nothing."""
+        return {}
 
 
 def uniform(size: int, count: int, generator: Generator) -> Tensor:

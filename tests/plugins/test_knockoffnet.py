@@ -99,20 +99,72 @@ def extracted(plugin, oracle, run=None):
     return attack, attack.extract(oracle)
 
 
+@pytest.mark.parametrize("strategy", ["random", "adaptive"])
 @pytest.mark.parametrize("budget", [7, 96, 250])
-def test_all_that_remains_is_spent_and_repeats_count(budget):
+def test_all_that_remains_is_spent_and_repeats_count(budget, strategy):
     oracle = Notes(soft, budget)
+    plugin = KnockoffNet(epochs=1, query_batch=64, repeat=True, strategy=strategy)
 
-    attack, _ = extracted(KnockoffNet(epochs=1, query_batch=64), oracle)
+    attack, _ = extracted(plugin, oracle)
 
     assert oracle.remaining == 0
     assert max(len(batch) for batch in oracle.asked) == min(budget, 64)
-    assert attack.report() == {
-        "transfer_set": budget,
-        "distinct": min(budget, 96),
-        "pool": 96,
-        "epochs": 1,
-    }
+    sent = Counter(bytes(image.numpy()) for image in torch.cat(oracle.asked))
+    assert max(sent.values()) - min(sent.values()) <= (budget > 96)  # all before any once more
+    told = attack.report().items()
+    assert told >= {"transfer_set": budget, "distinct": min(budget, 96), "pool": 96}.items()
+    assert told >= {"shortfall": 0, "discarded": 0, "epochs": 1}.items()
+
+
+@pytest.mark.parametrize("strategy", ["random", "adaptive"])
+def test_a_pool_smaller_than_the_budget_is_used_once_and_told(strategy, caplog):
+    oracle = Notes(soft, 250)
+
+    attack, _ = extracted(KnockoffNet(epochs=1, strategy=strategy), oracle)
+
+    assert oracle.remaining == 154
+    assert len(torch.cat(oracle.asked).unique(dim=0)) == 96
+    assert attack.report()["transfer_set"] == attack.report()["pool"] == 96
+    assert attack.report()["shortfall"] == 154
+    [warning] = caplog.messages
+    assert "The pool has 96 images, the budget is 250: 154 queries are not asked." in warning
+    assert "knockoffnet.repeat=true" in warning
+
+
+def test_a_pool_that_is_large_enough_is_not_worth_a_word(caplog):
+    extracted(KnockoffNet(epochs=1), Notes(soft, 96))
+
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("strategy", ["random", "adaptive"])
+def test_what_was_refused_is_discarded_and_not_learnt(strategy):
+    def refusing(images):
+        return soft(images) * (images.flatten(1)[:, :1] > 0.3)
+
+    start, run, oracle = tiny_model(), tiny_experiment().for_attack("it"), Notes(refusing, 96)
+    run = evolve(run, new_model=lambda: deepcopy(start))
+    plugin = KnockoffNet(epochs=3, batch_size=16, strategy=strategy)
+    attack, substitute = extracted(plugin, oracle, run)
+    images = torch.cat(oracle.asked)
+    kept = images[refusing(images).any(-1)]
+
+    assert 0 < len(kept) < 96
+    assert attack.report()["transfer_set"] == len(kept)
+    assert attack.report()["discarded"] == 96 - len(kept)
+    orders = run.generator("training")
+    orders = [torch.randperm(len(kept), generator=orders) for _ in range(3)]
+    w, _ = by_hand(start, kept, soft(kept), orders, epochs_per_step=60)
+    np.testing.assert_allclose(substitute[1].weight.detach(), w, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("strategy", ["random", "adaptive"])
+def test_a_service_that_refuses_everything_leaves_an_untrained_substitute(strategy):
+    oracle = Notes(lambda images: torch.zeros(len(images), CLASSES), 60)
+    attack, substitute = extracted(KnockoffNet(epochs=1, strategy=strategy), oracle)
+
+    assert attack.report()["discarded"] == 60
+    assert substitute(torch.zeros(1, 1, 8, 8)).shape == (1, CLASSES)
 
 
 def test_no_answer_guides_a_choice():
@@ -225,7 +277,8 @@ def test_held_out_answers_are_not_learnt_but_agreed_with_or_not(budget):
     torch.manual_seed(0)
     start, run, oracle = tiny_model(), tiny_experiment().for_attack("it"), Notes(soft, budget)
     run = evolve(run, new_model=lambda: deepcopy(start))
-    attack, substitute = extracted(KnockoffNet(epochs=2, held_out=0.2), oracle, run)
+    plugin = KnockoffNet(epochs=2, held_out=0.2, repeat=True)
+    attack, substitute = extracted(plugin, oracle, run)
     images = torch.cat(oracle.asked)
     held = (images.flatten(1)[:, None] == images[-budget // 5 :].flatten(1)[None]).all(-1).any(-1)
 
@@ -234,7 +287,7 @@ def test_held_out_answers_are_not_learnt_but_agreed_with_or_not(budget):
     assert attack.report()["held_out_fidelity"] == agree.double().mean().item()
 
     spoilt = Notes(lambda asked: torch.where(seen(asked, images[held]), 0.25, soft(asked)), budget)
-    _, again = extracted(KnockoffNet(epochs=2, held_out=0.2), spoilt, run)
+    _, again = extracted(plugin, spoilt, run)
     assert torch.equal(substitute[1].weight, again[1].weight)
 
 
@@ -251,7 +304,14 @@ def test_an_oracle_with_nothing_left_gives_an_untrained_substitute():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"optimizer": "adam", "schedule": "cosine", "held_out": 0.5}], ids=str
+    "options",
+    [
+        {},
+        {"optimizer": "adam", "schedule": "cosine", "held_out": 0.5},
+        {"strategy": "adaptive", "query_batch": 16, "held_out": 0.5},
+        {"strategy": "adaptive", "query_batch": 1, "rewards": ("certainty",), "clusters": 3},
+    ],
+    ids=str,
 )
 def test_it_keeps_the_contract_of_attacks(options):
     check_attack(KnockoffNet(epochs=1, **options))
@@ -260,6 +320,14 @@ def test_it_keeps_the_contract_of_attacks(options):
 @pytest.mark.parametrize(
     ("option", "value", "error"),
     [
+        ("strategy", "greedy", UnknownName),
+        ("rewards", "", BadOption),
+        ("rewards", "certainty,lost", BadOption),
+        ("rewards", "loss,loss", BadOption),
+        ("rewards", (), BadOption),
+        ("clusters", 0, BadOption),
+        ("window", 0, BadOption),
+        ("query_batch", 0, BadOption),
         ("epochs", 0, BadOption),
         ("lr", 0.0, BadOption),
         ("momentum", 1.0, BadOption),
