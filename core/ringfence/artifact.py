@@ -38,20 +38,24 @@ def save(folder: Path, value: Any) -> None:
         (draft / DIGESTS).write_text("".join(lines), encoding="utf-8")
 
 
-def load(folder: Path, device: str | torch.device = "cpu") -> Any:
+def load(folder: Path, device: str | torch.device = "cpu", limit: int | None = None) -> Any:
     """Return the value in ``folder``, its tensors on ``device``.
 
-    Raises :class:`DamagedArtifact` if a file is missing or is not what was written.
+    Raises :class:`DamagedArtifact` if a file is missing, is not what was written, or has more
+    than ``limit`` bytes.
     """
     try:
+        _refuse_larger(folder, limit)
         wanted = dict(line.split()[::-1] for line in (folder / DIGESTS).read_text().splitlines())
         content = {name: (folder / name).read_bytes() for name in (TENSORS, TREE)}
         if any(_digest(read) != wanted.get(name) for name, read in content.items()):
             raise DamagedArtifact(f"{folder} does not match its {DIGESTS}.")
         tensors = safetensors.torch.load(content[TENSORS])
         return _with_tensors(json.loads(content[TREE]), tensors, device)
-    except (OSError, ValueError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError, RecursionError) as error:
         raise DamagedArtifact(f"{folder} cannot be read ({error}).") from error
+    except (KeyError, TypeError) as error:  # digests fit, but a tensor is not there
+        raise DamagedArtifact(f"{folder} names a tensor that it does not hold.") from error
 
 
 def round_trip(value: Any, device: str | torch.device = "cpu") -> Any:
@@ -59,6 +63,13 @@ def round_trip(value: Any, device: str | torch.device = "cpu") -> Any:
     tensors: dict[str, Tensor] = {}
     tree = json.loads(json.dumps(_without_tensors(value, tensors)))
     return _with_tensors(tree, tensors, device)
+
+
+def _refuse_larger(folder: Path, limit: int | None) -> None:
+    sizes = {name: (folder / name).stat().st_size for name in (TENSORS, TREE, DIGESTS)}
+    for name, size in sizes.items():
+        if limit is not None and size > limit:
+            raise ValueError(f"{name} has {size:,} bytes, of {limit:,} that are read")
 
 
 def _without_tensors(value: Any, tensors: dict[str, Tensor]) -> Any:

@@ -12,6 +12,14 @@ from torch import Tensor
 
 def fingerprint(*parts: Any) -> str:
     """Return 16 hex digits that depend on every tensor and every plain value in ``parts``."""
+    return commitment(*parts)[:16]
+
+
+def commitment(*parts: Any) -> str:
+    """Return all 64 hex digits: nobody finds other ``parts`` that have the same.
+
+    Tensors count in full only as parts of their own, not inside of others.
+    """
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Tensor):
@@ -20,7 +28,7 @@ def fingerprint(*parts: Any) -> str:
         else:
             digest.update(json.dumps(part, sort_keys=True, default=_told).encode())
         digest.update(b"\0")
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
 
 
 def _told(value: Any) -> str:

@@ -17,6 +17,7 @@ from ringfence.folder import RunFolder
 from ringfence.history import remember
 from ringfence.identity import identity
 from ringfence.pipeline import run_experiment
+from ringfence.registration import Registry
 from ringfence.setup import prepare
 from ringfence.stages import Stages
 
@@ -44,6 +45,7 @@ def launch(
             skip=choice.skip,
             stages=_stages(folder, "stages", run),
             baseline=baseline,
+            registry=Registry(out) if out else None,
         )
         if folder:
             folder.finish(result)

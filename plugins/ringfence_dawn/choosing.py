@@ -24,7 +24,7 @@ def digests(key: bytes, messages: Iterable[bytes]) -> list[bytes]:
 
 def threshold(rate: float) -> int:
     """Return the number that a digest's first half must be below, exactly ``rate`` of all."""
-    return math.ceil(Fraction(rate) * 2 ** (8 * HALF))
+    return math.ceil(Fraction(rate) * (1 << 8 * HALF))
 
 
 def chosen(digest: bytes, below: int) -> bool:

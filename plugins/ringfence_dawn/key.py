@@ -30,7 +30,9 @@ def read(file: Path) -> bytes:
         with file.open("rb") as opened:
             raw = opened.read(LONGEST + 1)
     except OSError as error:
-        raise BadOption(f"'keyfile' names {file}, which cannot be read ({error.strerror})") from error
+        raise BadOption(
+            f"'keyfile' names {file}, which cannot be read ({error.strerror})"
+        ) from error
     if len(raw) > LONGEST:
         raise BadOption(f"'keyfile' names {file}, which has over {LONGEST} bytes and is no key")
     return decoded(raw)
@@ -43,6 +45,6 @@ def long_enough(_: object, field: Any, given: str | Path | None) -> None:
     key = read(given) if isinstance(given, Path) else decoded(given)
     if len(key) < SHORTEST:
         raise BadOption(
-            f"{field.name!r} needs a key of {SHORTEST} bytes or more ({2 * SHORTEST} hex digits), and got "
-            f"{len(key)}: python -c 'import secrets; print(secrets.token_hex(32))' makes one"
+            f"{field.name!r} needs a key of {SHORTEST} bytes or more, {2 * SHORTEST} hex digits, "
+            f"not {len(key)}: python -c 'import secrets; print(secrets.token_hex(32))' makes one"
         )
