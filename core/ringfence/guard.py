@@ -40,7 +40,7 @@ def train(run: Experiment, pm: pluggy.PluginManager, skip: Skip) -> Victim:
 
     trainers = ask(pm, "make_trainer", arguments, skip, run.streams.scope("hooks"))
     at_most_one("make_trainer", trainers)
-    makers = involved(pm, "make_trainer", skip) if trainers else ()
+    makers = involved(pm, "make_trainer", skip, trainers) if trainers else ()
     return get_victim(run, trainers=trainers, makers=makers)
 
 

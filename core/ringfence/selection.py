@@ -55,9 +55,15 @@ def makers(pm: pluggy.PluginManager, hook: str, skip: Collection[str]) -> list[p
     return [i for i in _impls(pm, hook) if not i.wrapper and _phase(i, hook) not in skip]
 
 
-def involved(pm: pluggy.PluginManager, hook: str, skip: Collection[str]) -> list[Any]:
-    """Return all plugins that have a say in what a hook makes, wrappers too."""
-    return [i.plugin for i in _impls(pm, hook) if _phase(i, hook) not in skip]
+def involved(
+    pm: pluggy.PluginManager, hook: str, skip: Collection[str], made: Collection[str]
+) -> list[Any]:
+    """Return the plugins, named in ``made``, that a hook made something of, and all wrappers."""
+    return [
+        i.plugin
+        for i in _impls(pm, hook)
+        if (i.wrapper or i.plugin_name in made) and _phase(i, hook) not in skip
+    ]
 
 
 def _impls(pm: pluggy.PluginManager, hook: str) -> list[pluggy.HookImpl]:
