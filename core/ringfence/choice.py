@@ -35,7 +35,7 @@ class Choice:
     offline: bool = field(default=False, metadata={"help": "download nothing"})
     model: str | None = _name("the victim's architecture")
     substitute: str | None = _name("the attacker's architecture")
-    pool: str | None = _name("the attacker's images")
+    pool: str | None = _name("the attacker's images; train, half: the data set's own")
     outliers: str | None = _name("the defender's images")
     attack: str = field(factory=lambda: defaults.ATTACK, metadata={"help": "who steals"})
     recovery: tuple[str, ...] = _names("first is outermost")

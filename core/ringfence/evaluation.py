@@ -15,6 +15,7 @@ from ringfence.choice import Choice
 from ringfence.errors import BadOption
 from ringfence.experiment import Experiment
 from ringfence.given import GivenModel, GivenSet, OwnModel, fresh_copy
+from ringfence.ownpool import HALF
 from ringfence.pipeline import run_experiment
 from ringfence.plugins import check_contract
 from ringfence.setup import prepare
@@ -84,6 +85,8 @@ def evaluate(
         raise BadOption("Give at least one attack.")
     if taken := sorted(TAKEN & choice.keys()):
         raise BadOption(f"evaluate() sets {', '.join(taken)} itself. Leave it out.")
+    if choice.get("pool") == HALF:
+        raise BadOption(f"A trained victim was not kept from {HALF!r} of its data. Name a set.")
     own = _own(model, data, substitute)
     named = {
         **choice,

@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from ringfence import options, plugins, recipe, spec
 from ringfence.choice import Choice
+from ringfence.defaults import OWN_POOLS
 from ringfence.errors import BadSpec, UnknownName
 from ringfence.fingerprint import fingerprint
 from ringfence.jobs import Resources
@@ -128,7 +129,8 @@ def _refuse_unknown(named: Values) -> None:
     """Refuse names that no installed plugin has, without importing any."""
     for role, kind in ROLES.items():
         for name in _names(named.get(role)):
-            plugins.find(kind, name)
+            if not (role == "pool" and name in OWN_POOLS):
+                plugins.find(kind, name)
     known = {recipe.NAME, *(name for kind in plugins.KINDS for name in plugins.installed(kind))}
     for name in named["options"]:
         if name not in known:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ringfence.choice import Choice
 from ringfence.datasets import DataSets
 from ringfence.errors import BadOption
+from ringfence.ownpool import HALF, TRAIN, withhold
 from ringfence.randomness import Streams
 from ringfence.splits import cut
 from ringfence.types import ImageSet, Split
@@ -49,9 +50,15 @@ def gather(
     streams = Streams(choice.seed).scope("materials")
     if len(data.test) < 2 or len(data.train) < 2:
         raise BadOption(f"Data set {choice.dataset!r} needs two images or more in each split.")
+    own: dict[str, Tensor] = {}
+    if choice.pool == HALF:
+        data, own[HALF] = withhold(data, streams.generator(HALF))
     train, validation = cut(data.train, streams.generator("validation"), data.groups)
     some = torch.randperm(len(train), generator=streams.generator("seeds"))
-    pool = _pool(choice, sets, data, preferred)
+    own[TRAIN] = train.images
+    pool = _pool(choice, sets, data, preferred, own)
+    if not len(pool.images):
+        raise BadOption("The attacker's pool has no images. Give another --pool.", option="pool")
     outliers = _outliers(choice, sets, data, preferred)
     names = {"pool": pool.name, "outliers": outliers.name if outliers else None}
     sides = {"pool": pool, "outliers": outliers}
@@ -73,14 +80,25 @@ def _marks(choice: Choice, sides: Mapping[str, Side | None]) -> Iterator[str]:
     for role, side in sides.items():
         if side is not None:
             yield from side.marks
-            if side.name == choice.dataset:
+            if side.name in (choice.dataset, TRAIN):
                 yield f"{role}_is_train"
+            if side.name == HALF:
+                yield f"{role}_is_half"
     images = [side.images for side in sides.values() if side is not None]
     if len(images) == 2 and images[0].shape == images[1].shape and torch.equal(*images):
         yield "shared_pool"
 
 
-def _pool(choice: Choice, sets: DataSets, data: ImageSet, preferred: Mapping[str, Any]) -> Side:
+def _pool(
+    choice: Choice,
+    sets: DataSets,
+    data: ImageSet,
+    preferred: Mapping[str, Any],
+    own: Mapping[str, Tensor],
+) -> Side:
+    """Return the attacker's images; ``own``: those of the victim's distribution, by name."""
+    if choice.pool and choice.pool in own:
+        return Side(choice.pool, own[choice.pool].to(choice.device))
     if name := choice.pool or preferred.get("pool"):
         return _side("pool", sets, data, name)
     if data.pool is None:

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 from torch import Tensor
 
-from ringfence.errors import BadQuery, BudgetExhausted
+from ringfence.errors import BadQuery, BrokenPlugin, BudgetExhausted
 from ringfence.protocols import Endpoint
 
 
@@ -42,6 +42,11 @@ class Session:
         if not len(images):
             return images.new_zeros(0, self.num_classes)
         answers = self._endpoint.answer(images.float(), clients)
+        if answers.shape != (len(images), self.num_classes):
+            raise BrokenPlugin(
+                f"The oracle answered {tuple(answers.shape)} to {len(images)} queries of "
+                f"{self.num_classes} classes. Are --dataset and --oracle about one victim?"
+            )
         self._used += len(images)  # a query that got no answer is not counted
         return answers.to(images.dtype)
 

@@ -29,7 +29,12 @@ Options = Mapping[str, Mapping[str, Any]]
 @click.option("--offline", is_flag=True, default=None, help="Download nothing.")
 @click.option("--model", metavar="NAME", help="The victim. Default: the data set's.")
 @click.option("--substitute", metavar="NAME", help="Default: the victim's model.")
-@click.option("--pool", metavar="NAME", help="The attacker's images. Default: the data set's.")
+@click.option(
+    "--pool",
+    metavar="NAME",
+    help="The attacker's images: a data set; train: the victim's own, unlabelled; half: half of "
+    "them, withheld from the victim. Default: the data set's.",
+)
 @click.option("--outliers", metavar="NAME", help="The defender's images. Default: the data set's.")
 @click.option("--attack", metavar="NAME", help=f"Default: {defaults.ATTACK}.")
 @click.option("--recovery", multiple=True, metavar="NAME", help="Repeatable; first is outermost.")
