@@ -75,7 +75,7 @@ def load(folder: Path, device: str = "cpu") -> Exhibit:
         origin = options.converter.structure(tree["origin"], Origin)
         for mark in tree["marks"]:
             _check(mark, origin)
-    except (KeyError, TypeError, ValueError, BaseValidationError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, BaseValidationError) as error:
         why = str(error).partition("\n")[0]
         raise BadEvidence(
             f"{folder} is not the ledger of a run ({why}). Give the folder {FOLDER!r} that a run "

@@ -99,6 +99,8 @@ def read(file: Path) -> Registration | None:
         if file.stat().st_size > LIMIT:
             raise ValueError(f"it has over {LIMIT:,} bytes")
         found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or "digest" not in found:
+            raise ValueError("it has no digest")
         return options.converter.structure(found, Registration)
     except (OSError, ValueError, RecursionError, BaseValidationError) as error:
         why = str(error).partition("\n")[0]

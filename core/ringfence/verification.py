@@ -6,7 +6,7 @@ and the victim only where the run's own folder is at hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from attrs import field, frozen, validators
 from torch import nn
 
 from ringfence import artifact, device, exhibit, plugins, registration, suspects
-from ringfence.errors import BadEvidence, BadOption
+from ringfence.errors import BadEvidence, BadOption, UnknownName
 from ringfence.evidence import judge
 from ringfence.exhibit import Exhibit
 from ringfence.experiment import Experiment
@@ -57,9 +57,11 @@ def verify(case: Case) -> dict[str, Any]:
         registration.check(registered, found.ledger, victim.weights if victim else None)
     court = _court(case, found)
     verifiers = _verifier(case, court, plugin, found, victim)
-    built = [_built(case, found, path) for path in (case.suspect, *case.controls)]
-    named = [(f"control:{path}", net) for path, net in zip(case.controls, built[1:], strict=True)]
-    evidence = judge(court, verifiers, built[0], named)
+    given = [_found(path) for path in (case.suspect, *case.controls)]
+    _refuse_strangers(case, [_model(case, found, one) for one in given])
+    suspect, *others = [_net(case, found, one) for one in given]
+    controls = [(f"control:{path}", net) for path, net in zip(case.controls, others, strict=True)]
+    evidence = judge(court, verifiers, suspect, controls)
     evidence[0]["suspect"] = str(case.suspect)
     return {
         "verifier": case.verifier,
@@ -120,33 +122,45 @@ def _verifier(
     maker = next(iter(makers(pm, HOOK, ())), None)
     if maker is None:
         raise BadOption(f"{case.verifier!r} has no verify phase. Name a defense that has one.")
-    arguments: dict[str, Any] = {"run": court.for_defense(case.verifier, plugin)}
-    if "victim" in maker.argnames:
-        if victim is None:
-            raise BadEvidence(
-                f"{case.verifier!r} needs the victim. Give the run's own folder as --ledger."
-            )
-        arguments["victim"] = _net(case, found, victim)
+    wanted = "victim" in maker.argnames
+    if wanted and victim is None:
+        raise BadEvidence(
+            f"{case.verifier!r} needs the victim. Give the run's own folder as --ledger."
+        )
+    model = _net(case, found, victim) if wanted and victim else None
+    arguments = {"run": court.for_defense(case.verifier, plugin), "victim": model}
     made: dict[str, Verifier] = ask(pm, HOOK, lambda _: arguments)
     return made
 
 
-def _built(case: Case, found: Exhibit, path: Path) -> nn.Module:
+def _found(path: Path) -> suspects.Found:
     if not path.exists():
         raise BadEvidence(f"{path} is not there. Give a file of weights, or a stage of a run.")
-    return _net(case, found, suspects.find(path))
+    return suspects.find(path)
+
+
+def _model(case: Case, found: Exhibit, given: suspects.Found) -> str:
+    """Return the name of an architecture: the one of the weights, --model, or the victim's."""
+    name = given.model or case.model or found.origin.model
+    if name is None:
+        raise BadEvidence(f"The architecture of {given.source} is unknown. Give --model.")
+    return name
 
 
 def _net(case: Case, found: Exhibit, given: suspects.Found) -> nn.Module:
-    """Return a model with the given weights; its architecture is its own, --model, the victim's."""
-    origin = found.origin
-    name = given.model or case.model or origin.model
-    if name is None:
-        raise BadEvidence(f"The architecture of {given.source} is unknown. Give --model.")
+    """Return a model with the given weights."""
+    origin, name = found.origin, _model(case, found, given)
     known = given.options if given.model else origin.options if name == origin.model else {}
     size = Size(origin.num_classes, origin.image_shape)
     net = suspects.build(given, name, {**known, **case.options.get(name, {})}, size)
     return net.to(case.device)
+
+
+def _refuse_strangers(case: Case, models: Sequence[str]) -> None:
+    """Refuse options of what has no part in this case."""
+    known = {case.verifier, *models}
+    for stranger in sorted(set(case.options) - known):
+        raise UnknownName("plugin of this case", stranger, known, option=f"{stranger}.")
 
 
 def _told(found: Exhibit, plugin: str) -> dict[str, int]:
