@@ -110,6 +110,10 @@ class Ddae:
         validator=validators.ge(2),
         metadata={"help": "answers that the restorer learns from"},
     )
+    balance: bool | None = field(
+        default=None,
+        metadata={"help": "half of the pairs are changed ones; none: unless a posterior is beside"},
+    )
     passes: int = field(
         default=20, validator=_positive, metadata={"help": "epochs of the restorer"}
     )

@@ -27,6 +27,7 @@ class Effort:
     repeats: int  #: of the meta-classifier
     pairs: int  #: answers that the restorer learns from
     passes: int  #: epochs of the restorer
+    balance: bool | None  #: whether half of them are changed ones; none: unless ``own`` is there
 
 
 @frozen(eq=False)
@@ -84,7 +85,9 @@ def _learnt(
         report["auc"] = detection.auc(meta, test)
     random = run.generator("restorer")
     net = network(run.num_classes, beside=bool(own)).to(run.device)
-    pairs = balanced(collect(run, known, own, effort.pairs, random), random)
+    pairs = collect(run, known, own, effort.pairs, random)
+    if not own if effort.balance is None else effort.balance:
+        pairs = balanced(pairs, random)
     learn(net, pairs, recipe(effort.passes), format, random)
     fresh = collect(run, test, own, effort.pairs // 4, random)
     report |= errors(Restorer(net), fresh, format)
