@@ -11,7 +11,7 @@ from ringfence.protocols import Attack
 from ringfence.recipe import Recipe
 from ringfence.run import AttackRun
 from ringfence_jbdatr.attack import Augmentation
-from ringfence_jbdatr.crafting import Jacobian, RandomTargets, Rule
+from ringfence_jbdatr.crafting import Jacobian, Noise, RandomTargets, Rule
 from ringfence_jbdatr.growth import Growth
 
 GREY, COLOUR = 64 / 255, 25.5 / 255  #: PRADA's two step sizes, by the channels of an image
@@ -36,8 +36,9 @@ class JbdaTr:
     threat = "black box; has a few images of the victim's kind; soft or hard labels"
     sends = "synthetic"  #: which of a data set's budgets is meant
 
-    rule: Literal["tr", "jbda"] = field(
-        default="tr", metadata={"help": "tr: random targets; jbda: Papernot's single step"}
+    rule: Literal["tr", "jbda", "noise"] = field(
+        default="tr",
+        metadata={"help": "tr: random targets; jbda: Papernot's step; noise: a control"},
     )
     growth: Literal["doubling", "seeds"] = field(
         default="doubling", metadata={"help": "a round perturbs every image so far, or the seeds"}
@@ -46,7 +47,7 @@ class JbdaTr:
         default=6, validator=validators.ge(0), metadata={"help": "at most; 0: the seeds alone"}
     )
     copies: int = field(
-        default=1, validator=_positive, metadata={"help": "new images of each one; rule tr"}
+        default=1, validator=_positive, metadata={"help": "new images of each one; not jbda"}
     )
     eps: float | None = field(
         default=None,
@@ -81,8 +82,8 @@ class JbdaTr:
     argmax: bool = field(
         default=False, metadata={"help": "learn the top-1 class of each answer only"}
     )
-    retrain: Literal["fresh", "warm"] = field(
-        default="fresh", metadata={"help": "each round a new substitute, or the last one further"}
+    retrain: Literal["warm", "fresh"] = field(
+        default="warm", metadata={"help": "warm: train the substitute on; fresh: a new one a round"}
     )
     epochs: int = field(default=20, validator=_positive, metadata={"help": "between two rounds"})
     final_epochs: int | None = field(
@@ -143,6 +144,8 @@ class JbdaTr:
         if self.rule == "jbda":
             return Jacobian(self.eps or LAMBDA, self.direction == "toward", self.tau)
         eps = self.eps or (GREY if run.image_shape[0] == 1 else COLOUR)
+        if self.rule == "noise":
+            return Noise(eps, run.generator("noise"))
         step = self.step or REACH * eps / self.steps
         any_class = self.targets == "any"
         return RandomTargets(eps, step, self.steps, any_class, run.generator("targets"))

@@ -1,9 +1,10 @@
-"""The two rules by which an image becomes a new one."""
+"""The rules by which an image becomes a new one."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+import torch
 from attrs import frozen
 from torch import Generator, Tensor, nn
 
@@ -64,3 +65,18 @@ class Jacobian:
         """Step towards ``labels``, or away from them."""
         turned = self.tau is not None and round // self.tau % 2 == 1
         return fgsm(substitute, images, labels, self.eps, toward=self.toward != turned)
+
+
+@frozen(eq=False)
+class Noise:
+    """The control: each pixel moves by ``eps`` up or down, by the toss of a coin."""
+
+    eps: float
+    generator: Generator
+
+    def craft(self, substitute: nn.Module, images: Tensor, labels: Tensor, round: int) -> Tensor:
+        """Move ``images``; what the substitute has learnt does not matter."""
+        tossed = torch.randint(
+            2, images.shape, generator=self.generator, device=images.device, dtype=images.dtype
+        )
+        return (images + self.eps * (2 * tossed - 1)).clamp_(0, 1)

@@ -257,13 +257,26 @@ def test_jbda_steps_along_the_jacobian_of_the_victims_label(seed, direction, tau
         np.testing.assert_allclose(actual, new, rtol=0, atol=1e-6)
 
 
+def test_noise_is_a_control_without_gradient():
+    oracle = Notes(soft, SEEDS * 4)
+    extracted(JbdaTr(rule="noise", epochs=1, eps=0.2), oracle)
+    images = oracle.images
+    parents = torch.cat([images[:SEEDS], images[: SEEDS * 2]])
+
+    moves = images[SEEDS:] - parents
+    able = (parents > 0.21) & (parents < 0.79)
+    torch.testing.assert_close(moves[able].abs(), torch.full_like(moves[able], 0.2))
+    assert bool((moves.abs() <= 0.2 + 1e-6).all())
+    assert abs((moves[able] > 0).double().mean() - 0.5) < 0.05  # 900 pixels, deviation 0.017
+
+
 # What is learnt
 
 
 def test_refused_images_are_counted_and_left_out():
     oracle, run = Notes(refusing, 64), tiny_run()
 
-    attack, substitute = extracted(JbdaTr(epochs=2, rounds=1), oracle, run)
+    attack, substitute = extracted(JbdaTr(epochs=2, rounds=1, retrain="fresh"), oracle, run)
 
     images = oracle.images
     told = images.flatten(1)[:, 9] > 0.4
@@ -432,8 +445,9 @@ def test_no_seeds_are_an_error_and_cost_nothing():
     [
         {},
         {"rule": "jbda", "tau": 1, "reservoir": 4},
+        {"rule": "noise"},
         {"growth": "seeds", "copies": 3, "targets": "any"},
-        {"retrain": "warm", "rounded": True, "argmax": True, "final_epochs": 2},
+        {"retrain": "fresh", "rounded": True, "argmax": True, "final_epochs": 2},
         {"optimizer": "sgd", "schedule": "cosine", "rounds": 0},
     ],
     ids=str,
