@@ -58,7 +58,8 @@ def test_the_smallest_sets_for_64_bits(number, sizes):
 
 @pytest.mark.parametrize(("number", "size"), [(2, 64), (10, 20), (256, 8)])
 def test_a_model_that_hits_all_needs_the_fewest(number, size):
-    assert smallest_set(1e-9, 1 / number, 64) == size
+    assert smallest_set(None, 1 / number, 64) == size
+    assert p_value(size, size, 1 / number) <= 2**-64 < p_value(size - 1, size - 1, 1 / number)
 
 
 def test_there_is_no_set_for_a_thief_who_may_miss_as_much_as_anybody():

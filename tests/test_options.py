@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import traceback
+from pathlib import Path
 from typing import Literal
 
 import pytest
 from attrs import define, field, validators
 
 from ringfence import options
-from ringfence.errors import RingfenceError
+from ringfence.errors import BadOption, RingfenceError
 
 
 @define(eq=False)
@@ -67,3 +70,46 @@ def test_wrong_values_blame_one_option(given, message):
 def test_options_of_an_instance_include_the_defaults():
     assert options.of(Plugin(count=4))["count"] == 4
     assert options.of(Plugin())["rate"] == 0.5
+
+
+def no_shorter(_, attribute, value):
+    if value is not None and len(str(value)) < 4:
+        raise BadOption(f"'{attribute.name}' has {len(str(value))} characters, of 4")
+
+
+@define(eq=False)
+class Safe:
+    word: str | None = field(default=None, validator=no_shorter, metadata={"secret": True})
+    file: Path | None = field(default=None, metadata={"secret": True})
+    limit: str = field(default="", validator=validators.max_len(8), metadata={"secret": True})
+    plain: int = 1
+
+
+def test_of_a_secret_only_the_beginning_of_a_digest_is_recorded(tmp_path):
+    (tmp_path / "one").write_text("the password")
+    (tmp_path / "two").write_text("the password")
+    told = options.of(Safe(word="the password", file=tmp_path / "one"))
+
+    assert told["word"] == told["file"] == options.of(Safe(file=tmp_path / "two"))["file"]
+    assert re.fullmatch("sha256:[0-9a-f]{12}", told["word"])
+    assert told["word"] != options.of(Safe(word="the passwork"))["word"]
+    assert options.of(Safe())["word"] is None
+    assert options.of(Safe(plain=3))["plain"] == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"word": "hi"}, "Option it.word has 2 characters, of 4."),
+        ({"word": 31337}, "Option it.word was refused, and is not shown; quote a number twice"),
+        ({"word": ["unspoken"]}, "Option it.word was refused, and is not shown"),
+        ({"limit": "far too long"}, "Option it.limit was refused, and is not shown."),
+    ],
+)
+def test_a_refused_secret_is_not_told(given, message):
+    with pytest.raises(RingfenceError) as caught:
+        options.instantiate("it", Safe, given)
+
+    assert str(caught.value).startswith(message)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert not any(str(value) in shown for value in given.values())

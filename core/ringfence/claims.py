@@ -30,11 +30,13 @@ def false_claim(size: int, tolerance: float, chance: float) -> float:
     return float(binom.cdf(tolerated(size, tolerance), size, 1 - chance))
 
 
-def smallest_set(tolerance: float, chance: float, bits: float) -> int | None:
+def smallest_set(tolerance: float | None, chance: float, bits: float) -> int | None:
     """Return the fewest triggers with ``P_fp <= 2 ** -bits``; none where that needs too many.
 
-    ``tolerance``: the share of misses that still convicts; towards 0 a model must hit all.
+    ``tolerance``: the share of misses that still convicts; none: a model must hit all.
     """
+    if tolerance is None:
+        return math.ceil(bits / -math.log2(chance))
     sizes = np.arange(1, LARGEST + 1)
     misses = np.ceil((tolerance * sizes).round(9)) - 1
     enough = np.flatnonzero(binom.cdf(misses, sizes, 1 - chance) <= 2.0**-bits)

@@ -53,11 +53,9 @@ class Finder:
     def report(self) -> Mapping[str, float]:
         """Say how large the sets are, and how large one must be: 0 where no size is enough."""
         sizes = [len(one) for one in self._sets()]
-        nearly_none = 1e-9  # a model that hits all
-        tolerance = nearly_none if self.tolerance is None else self.tolerance
-        needed = smallest_set(tolerance, self.chance, self.bits + math.log2(max(1, len(sizes))))
-        largest = max(sizes, default=0)
-        return {"sets": len(sizes), "largest": largest, "needed": needed or 0}
+        bits = self.bits + math.log2(max(1, len(sizes)))  # for trying them all
+        needed = smallest_set(self.tolerance, self.chance, bits) or 0
+        return {"sets": len(sizes), "largest": max(sizes, default=0), "needed": needed}
 
     def _sets(self) -> list[TriggerSet]:
         store = self.run.store

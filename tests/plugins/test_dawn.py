@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, chisquare
 
-from ringfence import plugins
+from ringfence import grid, plugins
 from ringfence.answers import answer_format
 from ringfence.cli import main
 from ringfence.errors import BadOption, RingfenceError
@@ -596,6 +597,33 @@ def test_a_restart_goes_on_counting():
     assert responder.report()["marked"] == len(again.store.ledger.pairs(plugin="dawn"))
 
 
+def test_a_sweep_hands_keys_on_and_tells_none(tmp_path):
+    file = tmp_path / "sweep.toml"
+    file.write_text(
+        f"""[run]
+dataset = "toy_blobs"
+attack = "toy_random_queries"
+defense = ["dawn"]
+
+[grid]
+seed = [0, 1]
+"dawn.key" = ["{KEY}", "{OTHER}"]
+
+[[exclude]]
+seed = 1
+"dawn.key" = "{OTHER}"
+why = "enough"
+"""
+    )
+    plan = grid.read(file)
+
+    told = repr([run.point for run in plan.runs]) + repr(plan.excluded)
+    assert [run.named["options"]["dawn"]["key"] for run in plan.runs] == [KEY, OTHER, KEY]
+    assert len(set(re.findall("sha256:[0-9a-f]{12}", told))) == 2
+    assert KEY not in told
+    assert OTHER not in told
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("rate", -0.1), ("rate", 1.1), ("bits", 0.0), ("tolerance", 1.0), ("chance", 0.0)],
@@ -620,3 +648,30 @@ def test_a_service_answers_through_it():
     told = Service(victim, {}, made, run.store).answer(images, ["a"] * len(images))
 
     assert bool((told.argmax(-1) != honest.argmax(-1)).all())
+
+
+@pytest.mark.slow
+def test_a_thief_who_memorises_is_convicted_and_no_control_is(tmp_path):
+    """The claim of the paper, on digits: wrong answers that were learnt prove the theft."""
+    knockoff = {"optimizer": "adam", "lr": 0.001, "epochs": 60}  # see docs/plugins/dawn.md
+    found = launch(
+        {
+            "dataset": "digits",
+            "attack": "knockoffnet",
+            "defense": ("dawn",),
+            "labels": "hard",
+            "threads": 1,
+            "cache": tmp_path,
+            "options": {"dawn": {"rate": 0.0625}, "knockoffnet": knockoff},
+        }
+    )
+
+    assert found["victim"]["accuracy"] > 0.9
+    thief, *controls = found["evidence"]
+    assert thief["suspect"] == "substitute"
+    assert thief["stolen"]
+    assert thief["score"] > 0.3
+    assert thief["p_value"] < 2**-64
+    assert [one["stolen"] for one in controls] == [False] * 3
+    assert all(one["p_value"] > 0.001 for one in controls)
+    assert 0.03 < found["benign"]["changed"] < 0.1
