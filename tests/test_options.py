@@ -100,7 +100,7 @@ def test_of_a_secret_only_the_beginning_of_a_digest_is_recorded(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"word": "hi"}, "Option it.word has 2 characters, of 4."),
+        ({"word": "xyz"}, "Option it.word has 3 characters, of 4."),
         ({"word": 31337}, "Option it.word was refused, and is not shown; quote a number twice"),
         ({"word": ["unspoken"]}, "Option it.word was refused, and is not shown"),
         ({"limit": "far too long"}, "Option it.limit was refused, and is not shown."),
