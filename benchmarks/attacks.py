@@ -14,6 +14,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -21,13 +22,21 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ringfence import plugins
 from ringfence.adversarial import fgsm_random_targets
+from ringfence.images import as_float
+from ringfence.inference import logits
+from ringfence.service import Service
+from ringfence.session import Session
+from ringfence.testing import tiny_experiment
+from ringfence.training import fit
 
 #: On a CPU shared with others, the processor's own seconds say more; on one thread only.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+
+QUERIES = 40 * 256  #: of one timed piece of adaptive KnockoffNet
 
 Work = Callable[[], object]
 
@@ -105,8 +114,46 @@ def _crafting(name: str, shape: tuple[int, ...], size: int, settings: Settings) 
     return {"case": f"{name}, {attack.steps} steps", "unit": "images/s", **found}
 
 
+def asking(settings: Settings) -> list[dict[str, Any]]:
+    """Adaptive KnockoffNet's queries a second, and those of the passes that they need.
+
+    A query is chosen, answered by an undefended victim, judged, and learnt alongside. Clusters
+    are found beforehand.
+    """
+    new = partial(plugins.build("models", "lenet5").make, 10, (1, 28, 28))
+    pool = torch.randint(256, (QUERIES, 1, 28, 28), dtype=torch.uint8, device=settings.device)
+    run = evolve(
+        tiny_experiment(device=settings.device).for_attack("knockoffnet"),
+        pool=pool,
+        image_shape=(1, 28, 28),
+        num_classes=10,
+        new_model=lambda: new().to(settings.device),
+    )
+    attack = plugins.build("attacks", "knockoffnet", {"strategy": "adaptive"})
+    strategy = attack.make_attack(run).strategy(QUERIES)
+    victim, online = (run.new_model().to(memory_format=torch.channels_last) for _ in range(2))
+    oracle = Session(Service(victim.eval()), ("me",), 10, (1, 28, 28), QUERIES * 1000)
+
+    def ask() -> None:
+        for _ in range(QUERIES // attack.query_batch):
+            rows = strategy.choose(attack.query_batch)
+            strategy.learn(rows, oracle.query(as_float(pool[rows])))
+
+    def passes() -> None:
+        for images in pool.split(attack.query_batch):
+            answers = logits(victim, images).softmax(-1)
+            logits(online.eval(), images)
+            fit(online, images, answers, evolve(attack.recipe, epochs=1, schedule="constant"))
+
+    found = by_turns({"asked": ask, "passes": passes}, QUERIES, settings)
+    return [{"case": "lenet5, adaptive", "unit": "queries/s", **found}]
+
+
 #: name: what measures it, and returns one entry per case
-MEASURES: dict[str, Callable[[Settings], list[dict[str, Any]]]] = {"jbdatr": crafting}
+MEASURES: dict[str, Callable[[Settings], list[dict[str, Any]]]] = {
+    "jbdatr": crafting,
+    "knockoffnet": asking,
+}
 
 
 def line(measure: str, found: Mapping[str, Any]) -> str:
