@@ -11,9 +11,12 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugins.oracles import CLASSES, Notes, by_pixels, pictures
+from plugins.thefts import asked, guarded
 
 from ringfence import plugins
 from ringfence.errors import BadOption, BudgetExhausted, UnknownName, WrongNumber
+from ringfence.images import as_float
+from ringfence.inference import predict, share
 from ringfence.testing import check_recovery, tiny_experiment
 from ringfence_probing import Probing
 from ringfence_probing.judge import differ, elected
@@ -242,3 +245,25 @@ def test_an_option_without_meaning_is_refused(option, value, error):
 def test_a_vote_of_two_is_refused():
     with pytest.raises(BadOption, match="'probing' refused its options: 'asks' must be >= 3"):
         plugins.build("attacks", "probing", {"asks": 2})
+
+
+@pytest.mark.slow
+def test_changed_images_find_out_what_the_same_image_through_accounts_cannot(tmp_path):
+    """AMAO, section 5.6.2, of DAWN on digits: one input, one answer; a changed input, another."""
+    options = {"dawn": {"rate": 0.0625}}
+    given = {"labels": "hard", "budget": 6000, "attacker_clients": 3, "options": options}
+    run, _, guard = guarded(tmp_path, "dawn", **given)
+    images = as_float(run.pool[:1000])
+    honest = predict(guard.victim.model, images)
+
+    def told(**options):
+        recovery = Probing(**options).make_recovery(run.for_attack("probing"))
+        answers = recovery.wrap(asked(run, guard)).query(images)
+        return share(answers.argmax(-1) != honest), recovery.report()["doubted"]
+
+    bare = asked(run, guard).query(images).argmax(-1) != honest
+    changed, doubted = told()
+    assert 0.04 < share(bare) < 0.09
+    assert told(by="account") == (share(bare), 0)
+    assert changed < share(bare) / 2
+    assert doubted > 120  # 1 - (15/16)^3, 17.6 percent

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plugins.thefts import ADAM, TRAINING
 
 from ringfence import plugins
 from ringfence.answers import answer_format
@@ -175,18 +176,15 @@ def test_an_option_without_meaning_is_refused(option, value, error):
 
 @pytest.mark.slow
 def test_labels_alone_still_teach_and_are_what_hard_answers_teach(tmp_path):
-    """Knockoff Nets, on digits: truncation hurts the thief little; top-1 is the most it can do."""
-    training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/truncation.md
-    common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "benign_clients": 5}
-    common["options"] = {"training": training, "knockoffnet": ADAM}
+    """Knockoff Nets, on digits: a thief who is told the label only does not lose much."""
+    common = {"dataset": "digits", "attack": "knockoffnet", "threads": 1, "cache": tmp_path}
+    options = {"training": TRAINING, "knockoffnet": {**ADAM, "epochs": 15}}
+    common |= {"benign_clients": 5, "options": options}
 
     plain, hard = launch(common), launch({**common, "labels": "hard"})
     cut = launch({**common, "defense": ("truncation",)})
 
     assert cut["substitute"] == hard["substitute"]
     assert cut["benign"]["changed"] == cut["responders"]["truncation"]["changed"] == 0
-    assert cut["substitute"]["recovery"] > 0.75
-    assert cut["substitute"]["fidelity"] < plain["substitute"]["fidelity"] + 0.02
-
-
-ADAM = {"optimizer": "adam", "lr": 0.001}
+    assert cut["substitute"]["fidelity"] > plain["substitute"]["fidelity"] - 0.2
+    assert cut["substitute"]["fidelity"] > 0.6
