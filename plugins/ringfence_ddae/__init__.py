@@ -50,7 +50,7 @@ class Ddae:
     told: tuple[str, ...] = field(
         default=(),
         validator=_legible,
-        metadata={"help": "options that they are believed to have, NAME.FIELD=VALUE each"},
+        metadata={"help": "options that defenses are believed to have, NAME.FIELD=VALUE each"},
     )
     shadows: int = field(
         default=64,

@@ -32,21 +32,19 @@ def require_known(names: Iterable[str]) -> None:
 
 
 def expected(names: tuple[str, ...], told: Iterable[str]) -> tuple[Expected, ...]:
-    """Return the defenses with their options; raise :class:`BadOption` where these cannot be."""
+    """Return the defenses ``names`` with their options.
+
+    ``told`` may speak of others too. Raises a ``RingfenceError`` for options that cannot be.
+    """
     options: dict[str, dict[str, Any]] = {name: {} for name in names}
     for text in told:
         name, option, value = parse(text)
-        if name not in options:
-            raise BadOption(
-                f"ddae.told speaks of {name!r}, which is not expected ({', '.join(names)}). Add it "
-                "to ddae.expects.",
-                option="ddae.told",
-            )
-        options[name][option] = value
-    return tuple(
-        Expected(name, given, fingerprint(identify(build("defenses", name, given))))
+        options.setdefault(name, {})[option] = value
+    everyone = {
+        name: Expected(name, given, fingerprint(identify(build("defenses", name, given))))
         for name, given in options.items()
-    )
+    }
+    return tuple(everyone[name] for name in names)
 
 
 def parse(text: str) -> tuple[str, str, Any]:

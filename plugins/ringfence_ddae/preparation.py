@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -15,7 +16,7 @@ from ringfence.run import AttackRun
 from ringfence.types import Split
 from ringfence_ddae.expected import Expected
 from ringfence_ddae.formats import HARD, observed_format
-from ringfence_ddae.material import BOUGHT, LOOK, Bought, buy, others, same, subsets
+from ringfence_ddae.material import BOUGHT, LOOK, Bought, Draw, buy, others, same, subsets
 from ringfence_ddae.rehearsal import Effort, Rehearsed, rehearse
 from ringfence_ddae.remedies import Remedy, keep, rejecting, restoring
 from ringfence_ddae.shadows import EPOCHS, Shadow, small, train
@@ -47,11 +48,12 @@ class Preparation:
         if (reason := self._hopeless(format, bought)) is not None:
             log.warning("ddae hands answers on as they are: %s.", reason)
             return keep
+        draw, key = self._data(elsewhere, bought.labelled())
         if format == HARD and self.options.hard == "reject":
-            ensemble = self._shadows(elsewhere, bought, ENSEMBLE)
+            ensemble = self._shadows(draw, ENSEMBLE, key)
             return rejecting([shadow.model for shadow in ensemble], self.options.doubt)
-        shadows = self._shadows(elsewhere, bought, self.options.shadows)
-        return self._restoring(oracle, shadows, format, bought, report)
+        shadows = self._shadows(draw, self.options.shadows, key)
+        return self._restoring(oracle, shadows, format, key, report)
 
     def _buy(self, oracle: Oracle) -> Bought:
         """Ask what may be spent, but for one query that each meta-classifier needs."""
@@ -71,33 +73,30 @@ class Preparation:
             return "labels are hard, and the shadow models know nothing of the victim's classes"
         return None
 
-    def _shadows(self, elsewhere: Split | None, bought: Bought, count: int) -> list[Shadow]:
-        run, options = self.run, self.options
-        own = bought.labelled()
-        draw = (
-            same(own) if elsewhere is None else subsets(elsewhere, run.num_classes, options.images)
-        )
-        made_of = fingerprint(own.images, own.labels) if elsewhere is None else options.data
-        new_model = run.new_model
-        if options.model == "small":
-            new_model = partial(small, run.num_classes, run.image_shape)
-        return train(run, new_model, draw, self._recipe, count, f"{made_of}/{count}")
+    def _data(self, elsewhere: Split | None, own: Split) -> tuple[Draw, str]:
+        """Return what draws a shadow model's data, and a key for what is made of them."""
+        if elsewhere is None:
+            return same(own), fingerprint(own.images, own.labels)
+        draw = subsets(elsewhere, self.run.num_classes, self.options.images)
+        return draw, self.options.data
 
-    @property
-    def _recipe(self) -> Recipe:
+    def _shadows(self, draw: Draw, count: int, key: str) -> list[Shadow]:
         channels = self.run.image_shape[0]
         epochs = self.options.epochs or EPOCHS[min(channels, 3)]
-        return Recipe(epochs=epochs, batch_size=BATCH, optimizer="adam", lr=1e-3)
+        recipe = Recipe(epochs=epochs, batch_size=BATCH, optimizer="adam", lr=1e-3)
+        new_model = self.run.new_model
+        if self.options.model == "small":
+            new_model = partial(small, self.run.num_classes, self.run.image_shape)
+        return train(self.run, new_model, draw, recipe, count, f"{key}/{count}")
 
     def _restoring(
-        self, oracle: Oracle, shadows: list[Shadow], format: str, bought: Bought, report: Report
+        self, oracle: Oracle, shadows: list[Shadow], format: str, key: str, report: Report
     ) -> Remedy:
         """Rehearse every expected defense; return a remedy against the one that looks likeliest."""
         options = self.options
         beside = {"always": True, "never": False, "hard": format == HARD}[options.beside]
         count = max(1, min(ENSEMBLE, len(shadows) // 4)) if beside else 0
         own = [shadow.model for shadow in shadows[:count]]
-        key = fingerprint(bought.images, bought.answers)
         effort = Effort(
             options.warmup, options.repeats, options.pairs, options.passes, options.balance
         )
@@ -107,9 +106,9 @@ class Preparation:
         ]
         scores = [_score(oracle, one) for one in rehearsed]
         for one, score in zip(rehearsed, scores, strict=True):
-            own_report = one.report if one.meta is None else {**one.report, "score": score}
-            report |= {f"{one.name}_{figure}": value for figure, value in own_report.items()}
-        score, likeliest = max(zip(scores, rehearsed, strict=True), key=lambda pair: pair[0])
+            figures = one.report if one.meta is None else {**one.report, "score": score}
+            report |= {f"{one.name}_{figure}": value for figure, value in figures.items()}
+        score, likeliest = max(zip(scores, rehearsed, strict=True), key=itemgetter(0))
         report["detected"] = score > 0
         if options.when == "detected" and likeliest.meta is not None and score <= 0:
             return keep
