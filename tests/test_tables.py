@@ -83,10 +83,26 @@ def training(result):
     return options["argmax"], options["optimizer"]
 
 
+def ood_rows():
+    for victim, exposure in (("plain", 0.0), ("exposed", 1.0)):
+        for label, score in (("MSP", "msp"), ("energy", "energy")):
+            own = [r for r in read("ood-digits") if watched(r) == (score, exposure)]
+            found = [percent(own, "detectors", "ood", name) for name in ("accuracy", "auroc", "fpr")]
+            f1 = " / ".join(f"{r['detectors']['ood']['f1']:.2f}" for r in own)
+            accuracy, auroc, fpr = found
+            yield f"| {victim} | {label} | {accuracy} | {f1} | {auroc} | {fpr} |"
+
+
+def watched(result):
+    options = result["run"]["options"]["ood"]
+    return options["score"], options["exposure"]
+
+
 TABLES = {
     "recipes, digits": ("knockoffnet", lambda: recipe_rows("knockoffnet-recipes-digits")),
     "recipes, MNIST": ("knockoffnet", lambda: recipe_rows("knockoffnet-recipes-mnist")),
     "thieves, digits": ("deceptive", deceptive_rows),
+    "detection, digits": ("ood", ood_rows),
 }
 
 
