@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from attrs import define, field, validators
+from attrs import define, evolve, field, validators
 
 from ringfence import hookimpl
 from ringfence.protocols import Attack
@@ -126,7 +126,7 @@ class CloudLeak:
 
     @property
     def recipe(self) -> Recipe:
-        """How the substitute is fine-tuned; nothing is augmented."""
+        """How the substitute is fine-tuned, and pre-trained; nothing is augmented."""
         return Recipe(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -153,9 +153,10 @@ class CloudLeak:
     @hookimpl
     def make_attack(self, run: AttackRun) -> Attack:
         """Attack with the attacker's seeds, pool and streams."""
+        pretraining = evolve(self.recipe, epochs=self.pretrain_epochs)
         return Leak(
             run=run,
-            start=Start(self.weights, self.pretrain_on, self.pretrain_task, self.pretrain_epochs),
+            start=Start(self.weights, self.pretrain_on, self.pretrain_task, pretraining),
             crafter=self.crafter,
             recipe=self.recipe,
             rounds=self.rounds,

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os.path import isfile  # unlike Path's, false for a name that is too long
 from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
-from attrs import evolve, frozen
-from torch import Generator, Tensor, nn
+from attrs import frozen
+from torch import Tensor, nn
 
 from ringfence.errors import BadOption, MissingData
-from ringfence.features import activations
 from ringfence.fingerprint import fingerprint
-from ringfence.images import as_float
+from ringfence.recipe import Recipe
 from ringfence.run import AttackRun
-from ringfence.training import Objective, cross_entropy, fit
+from ringfence.training import cross_entropy, fit
 from ringfence.transplant import fill
 from ringfence.weights import read
+from ringfence_cloudleak.pretext import WithHead, quarters, rotations
 
 POOL, NOTHING = "pool", "nothing"
 Task = Literal["labels", "rotation"]
@@ -31,7 +31,7 @@ class Start:
     weights: str | None  #: a file; then nothing is pre-trained
     source: str  #: ``pool``, ``nothing``, or the name of a public data set
     task: Task
-    epochs: int
+    recipe: Recipe
 
     def model(self, run: AttackRun) -> tuple[nn.Module, Mapping[str, float]]:
         """Return a new substitute in eval mode, and what to report of its start."""
@@ -71,19 +71,17 @@ class Start:
     def _fit(self, run: AttackRun, images: Tensor, labels: Tensor | None) -> dict[str, Tensor]:
         """Return the weights of a new model whose body has learnt ``labels``, or rotations."""
         model = run.new_model()
-        width = _width(model, images[:1])
-        turns = _turns(images)
+        turns = quarters(images)
         classes = len(turns) if labels is None else int(labels.max()) + 1
-        body = WithHead(model, width, classes).to(images.device)
+        body = WithHead(model, images[:1], classes)
         objective = cross_entropy if labels is not None else rotations(turns, run.generator("turn"))
         targets = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        recipe = evolve(run.recipe, epochs=self.epochs)
         order = run.generator("pretraining")
         fit(
             body,
             images,
             targets if labels is None else labels,
-            recipe,
+            self.recipe,
             objective=objective,
             generator=order,
             name="pre-training",
@@ -91,60 +89,18 @@ class Start:
         return dict(model.state_dict())
 
 
-class WithHead(nn.Module):
-    """A network whose last layer is replaced; it stays untouched inside, for what comes later."""
-
-    def __init__(self, body: nn.Module, width: int, classes: int) -> None:
-        super().__init__()
-        self.body, self.head = body, nn.Linear(width, classes)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits ``(N, classes)``."""
-        logits: Tensor = self.head(activations(self.body, images).features)
-        return logits
-
-
-def rotations(turns: tuple[int, ...], generator: Generator) -> Objective:
-    """Return the task of telling by which quarter ``turns`` an image was turned.
-
-    Gidaris, Singh, Komodakis, "Unsupervised Representation Learning by Predicting Image
-    Rotations", ICLR 2018: a way to learn from images without labels.
-    """
-
-    def objective(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        drawn = torch.randint(
-            len(turns), (len(images),), generator=generator, device=generator.device
-        )
-        stacked = torch.stack([images.rot90(turn, (2, 3)) for turn in turns])
-        turned = stacked[drawn, torch.arange(len(images), device=images.device)]
-        return F.cross_entropy(model(turned), drawn)
-
-    return objective
-
-
-def _turns(images: Tensor) -> tuple[int, ...]:
-    """Return the quarter turns that keep the shape of ``images``."""
-    return (0, 1, 2, 3) if images.shape[2] == images.shape[3] else (0, 2)
-
-
-@torch.no_grad()
-def _width(model: nn.Module, images: Tensor) -> int:
-    """Return the number of late features."""
-    was = model.training
-    width = activations(model.eval(), as_float(images)).features.shape[1]
-    model.train(was)
-    return width
-
-
 def _load(model: nn.Module, weights: str) -> None:
     """Copy weights from a file; its names may lack what all names of the model begin with."""
     file = Path(weights).expanduser()
-    if not file.is_file():
-        raise BadOption(f"Option cloudleak.weights is no file: {weights!r}. Give a path.")
+    if not isfile(file):
+        raise BadOption(
+            f"Option cloudleak.weights is no file: {weights!r}. Give the path of one.",
+            option="cloudleak.weights",
+        )
     found, expected = read(file), list(model.state_dict())
     prefix = expected[0].partition(".")[0] + "." if expected else ""
     if all(name.startswith(prefix) for name in expected) and not any(
         name.startswith(prefix) for name in found
     ):
         found = {prefix + name: tensor for name, tensor in found.items()}
-    fill(model, found, type(model).__name__, weights)
+    fill(model, found, "substitute", weights)

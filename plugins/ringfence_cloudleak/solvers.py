@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ringfence_cloudleak.featurefool import Objective, Pairs
 
-RATE = 0.1  #: first step, root mean square over the pixels of an image
+RATE = 0.2  #: first step, root mean square over the pixels of an image
 _TINY = 1e-12
 
 #: Objective, pairs, iterations -> images ``(N, C, H, W)`` in the box
@@ -33,6 +33,8 @@ def gradient(objective: Objective, pairs: Pairs, steps: int) -> Tensor:
         loss, slope = objective.slope(images, pairs)
         best, least = _better(images, loss, best, least)
         size = RATE * (1 + math.cos(math.pi * step / steps)) / 2
+        stuck = ((images <= low) & (slope > 0)) | ((images >= high) & (slope < 0))
+        slope = slope.masked_fill(stuck, 0)  # or an edge would shorten the step of other pixels
         length = slope.square().mean((1, 2, 3), keepdim=True).sqrt()
         images = (images - size * slope / (length + _TINY)).clamp(low, high)
     with torch.no_grad():
