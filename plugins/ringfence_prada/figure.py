@@ -95,10 +95,10 @@ def _draw(found: Sequence[Panel], file: Path) -> None:
     rows = -(-len(shown) // columns)
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(WIDE * columns, HIGH * rows), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False).flat
+        grid = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes, panel in zip(grid, shown, strict=False):
             _panel(axes, panel)
-        for axes in list(grid)[len(shown) :]:
+        for axes in grid[len(shown) :]:
             axes.set_visible(False)
         if len(found) > MOST:
             figure.supxlabel(f"{len(found) - MOST} more are left out", size=8)
@@ -120,7 +120,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title, loc="left", size=8, weight="bold")
     axes.set(xlabel="distance to the nearest image kept of its class (L2)", ylabel="density")
     axes.set_xlim(0, edges[-1])
-    axes.set_ylim(0, 1.25 * axes.get_ylim()[1])  # room for the text
+    axes.set_ylim(0, 1.45 * axes.get_ylim()[1])  # room for the text
     axes.text(1, 0.98, _told(panel, counts.sum()), transform=axes.transAxes, ha="right", va="top")
 
 

@@ -28,7 +28,7 @@ from ringfence.types import Queries, Split
 from ringfence_prada import FALLBACK, Prada
 from ringfence_prada.detector import MINIMA, Normality, Watch
 from ringfence_prada.growing import GrowingSet
-from ringfence_prada.nearest import earlier, flat, nearest
+from ringfence_prada.nearest import _estimates, earlier, flat, nearest
 from ringfence_prada.normality import RULES, paper, release, statistic
 
 CLASSES = 3
@@ -201,18 +201,25 @@ def test_how_many_are_compared_at_a_time_changes_no_bit(monkeypatch):
     assert torch.equal(torch.cat([nearest(asked[i : i + 1], stored) for i in range(60)]), whole)
 
 
-@pytest.mark.parametrize("precision", ["high", "medium"])
-def test_coarser_products_change_no_bit(precision):
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("highest", torch.float32), ("medium", torch.bfloat16)]
+)
+def test_the_error_is_not_exceeded_whatever_precision_products_have(precision, dtype):
     random = torch.Generator().manual_seed(0)
     stored, asked = (flat(torch.rand(200, 1, 28, 28, generator=random)) for _ in range(2))
-    exact, before = nearest(asked, stored), torch.get_float32_matmul_precision()
+    lengths, before = asked.squares[:, None] + stored.squares, torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:
-        coarse = nearest(asked, stored)
+        _, error = _estimates(asked, stored)
     finally:
         torch.set_float32_matmul_precision(before)
+    exact = lengths - 2 * asked.pixels.double() @ stored.pixels.double().T
+    x, y = (rows.pixels.to(dtype).float() for rows in (asked, stored))  # as a GPU may round them
 
-    assert torch.equal(coarse, exact)
+    off = (lengths - 2 * (x @ y.T).double() - exact).abs()
+
+    assert (off <= error).all()
+    assert off.max() > 1e-9
 
 
 def test_few_pairs_are_measured():
@@ -276,6 +283,16 @@ def test_the_paper_trims_and_the_release_leaves_out_rare_classes():
     assert len(release(distances[:110], classes[:110])) == 101
     assert paper(distances[:100], classes[:100]) is None
     assert len(paper(distances[:101], classes[:101])) == 100
+
+
+def test_what_lies_at_the_edge():
+    distances = np.repeat([0.0, 10.0], [198, 22])  # mean 1, deviation 3, both exactly
+    ten, nine = np.arange(220) < 10, np.arange(220) < 9
+
+    assert len(paper(distances, np.zeros(220, np.int64))) == 220
+    assert len(release(distances, np.zeros(220, np.int64))) == 198
+    assert len(release(np.arange(220.0), ten.astype(np.int64))) == 220
+    assert len(release(np.arange(220.0), nine.astype(np.int64))) == 211
 
 
 @pytest.mark.parametrize("latch", [True, False])

@@ -133,6 +133,7 @@ def test_the_figure_says_what_it_shows(tmp_path):
     assert "lowest W 0.970" in text
     assert "alarm below 0.900" in text
     assert file.read_bytes() == again.read_bytes()
+    assert file.read_text().count("axes_") == 3  # an empty fourth is not drawn
 
 
 def test_too_many_panels_are_cut(tmp_path):
