@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ringfence import defaults, plugins
+from ringfence import defaults
 
 SELECTION = ("dataset", "model", "attack", "recovery", "defense", "spec")
 Options = Mapping[str, Mapping[str, Any]]
@@ -77,7 +77,7 @@ def run(
     """
     named = {name: value for name, value in given.items() if value not in (None, ())}
     selected = spec is not None or any(name in named for name in SELECTION)
-    if not selected and defaults.DEFENSE in plugins.installed("defenses"):
+    if not selected and defaults.DEFENSE:
         named["defense"] = (defaults.DEFENSE,)
     with _progress():
         result = _run(named, parse(options), spec, out, with_baseline=not selected)
