@@ -87,7 +87,9 @@ def ood_rows():
     for victim, exposure in (("plain", 0.0), ("exposed", 1.0)):
         for label, score in (("MSP", "msp"), ("energy", "energy")):
             own = [r for r in read("ood-digits") if watched(r) == (score, exposure)]
-            found = [percent(own, "detectors", "ood", name) for name in ("accuracy", "auroc", "fpr")]
+            found = [
+                percent(own, "detectors", "ood", name) for name in ("accuracy", "auroc", "fpr")
+            ]
             f1 = " / ".join(f"{r['detectors']['ood']['f1']:.2f}" for r in own)
             accuracy, auroc, fpr = found
             yield f"| {victim} | {label} | {accuracy} | {f1} | {auroc} | {fpr} |"
@@ -98,7 +100,68 @@ def watched(result):
     return options["score"], options["exposure"]
 
 
+def strategy_rows():
+    results = read("knockoffnet-strategies-digits")
+    for labels in ("soft", "hard"):
+        for budget in (500, 2000):
+            cells = []
+            for strategy in ("random", "adaptive"):
+                own = [r for r in results if asked(r) == (labels, budget, strategy)]
+                cells.append(percent(own, "substitute", "accuracy"))
+            yield f"| {labels} | {budget:,} | {' | '.join(cells)} |"
+
+
+def asked(result):
+    run = result["run"]
+    return run["labels"], run["budget"], run["options"]["knockoffnet"]["strategy"]
+
+
+def pool_rows():
+    results = read("knockoffnet-pools-digits")
+    for pool in ("glyphs:letters", "half", "train"):
+        own = [r for r in results if r["run"]["pool"] == pool]
+        soft, hard = ([r for r in own if r["run"]["labels"] == how] for how in ("soft", "hard"))
+        cells = [percent(soft, "victim", "accuracy")]
+        cells += [percent(some, "substitute", "accuracy") for some in (soft, hard)]
+        yield f"| `{pool}` | {' | '.join(cells)} |"
+
+
+ASKED = {
+    "natural": ("knockoffnet", 1),
+    "crafted": ("jbdatr", 1),
+    "crafted, dealt to 10 accounts": ("jbdatr", 10),
+}
+
+
+def prada_rows(name, rules):
+    results = read(name)
+    for rule in rules:
+        for label, thief in ASKED.items():
+            own = [r for r in results if watching(r) == rule and sending(r) == thief]
+            if not own:
+                continue
+            told = [r["metrics"]["distances"] for r in own]
+            alarms = " / ".join(str(r["detectors"]["prada"]["first_alarm"] or "-") for r in own)
+            lowest = [f"{min(one['attacker']['lowest']):.3f}" for one in told]
+            honest = [f"{min(one['benign']['lowest']):.3f}" for one in told]
+            delta = [f"{one['delta']:.3f}" for one in told]
+            cells = " | ".join(" / ".join(values) for values in (lowest, honest, delta))
+            yield f"| {rule} | {label} | {alarms} | {cells} |"
+
+
+def watching(result):
+    return result["run"]["options"]["prada"]["rule"]
+
+
+def sending(result):
+    return result["run"]["attack"], result["run"]["attacker_clients"]
+
+
 TABLES = {
+    "alarms, digits": ("prada", lambda: prada_rows("prada-digits", ("paper", "release"))),
+    "alarms, MNIST": ("prada", lambda: prada_rows("prada-mnist", ("paper",))),
+    "strategies, digits": ("knockoffnet", strategy_rows),
+    "pools, digits": ("knockoffnet", pool_rows),
     "recipes, digits": ("knockoffnet", lambda: recipe_rows("knockoffnet-recipes-digits")),
     "recipes, MNIST": ("knockoffnet", lambda: recipe_rows("knockoffnet-recipes-mnist")),
     "thieves, digits": ("deceptive", deceptive_rows),

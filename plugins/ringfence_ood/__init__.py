@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from attrs import define, field, validators
+from attrs import Attribute, define, field, validators
 from torch import nn
 
 from ringfence import hookimpl
 from ringfence.calibration import rehearsal_key
 from ringfence.exposure import ExposedTrainer
 from ringfence.flags import LARGEST_WINDOW, MIN_QUERIES, BinomialNoise, FixedShare, Suspicion
+from ringfence.plugins import installed
 from ringfence.protocols import Detector, Trainer
 from ringfence.run import DefenseRun
-from ringfence_ood.detector import CONFIDENCES, Outliers
+from ringfence_ood.detector import CONFIDENCES, LowConfidence
 from ringfence_ood.threshold import Rehearsed, find
 
 _positive: Any = validators.gt(0)
 _share: Any = validators.and_(validators.gt(0), validators.lt(1))
+
+
+def _attack(_: object, attribute: Attribute[str], name: str) -> None:
+    """Refuse an attack that nobody has before a victim is trained to find that out."""
+    if name not in (known := installed("attacks")):
+        raise ValueError(f"{attribute.name!r} must be one of {', '.join(sorted(known))}: {name!r}")
 
 
 @define(eq=False)
@@ -43,7 +50,9 @@ class Ood:
         metadata={"help": "calibrate to this share of flagged benign queries, rehearse nothing"},
     )
     calibrate_on: str = field(
-        default="knockoffnet", metadata={"help": "attack that is rehearsed to calibrate"}
+        default="knockoffnet",
+        validator=_attack,
+        metadata={"help": "attack that is rehearsed to calibrate"},
     )
     pool: str = field(
         default="outliers", metadata={"help": "its images: outliers, train, or a data set"}
@@ -110,4 +119,4 @@ class Ood:
         )
         window = self.window if self.suspicion == "windowed" else None
         suspicion = Suspicion(run.store, limits, self.min_queries, window)
-        return Outliers(confidence, found["threshold"], suspicion, found)
+        return LowConfidence(confidence, found["threshold"], suspicion, found)

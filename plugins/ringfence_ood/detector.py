@@ -17,7 +17,7 @@ CONFIDENCES: Mapping[str, Confidence] = {"msp": max_softmax, "energy": negative_
 
 
 @frozen(eq=False)
-class Outliers:
+class LowConfidence:
     """Flags queries whose confidence is at most ``threshold``."""
 
     confidence: Confidence
