@@ -36,7 +36,27 @@ def truncation_rows():
         yield f"| {label} | {' | '.join(percent(own, *column) for column in columns)} |"
 
 
+def collusion_rows():
+    results = read("collusion-digits")
+    dealt = {None: "in turn, no recovery", ("random",): "at random"}
+    dealt[("similar",)] = "similar ones apart"
+    for accounts, deals in ((1, [None]), (5, dealt), (20, [None])):
+        for deal in deals:
+            own = [
+                r
+                for r in results
+                if r["attack"]["clients"] == accounts and chosen(r, "collusion", "deal") == deal
+            ]
+            found = [r["detectors"]["prada"] for r in own]
+            suspected = " / ".join(str(one["report"]["suspected"]) for one in found)
+            alarms = " / ".join(str(one["first_alarm"] or "-") for one in found)
+            name = dealt[deal] if accounts > 1 else "-"
+            accuracy = percent(own, "substitute", "accuracy")
+            yield f"| {accounts} | {name} | {suspected} | {alarms} | {accuracy} |"
+
+
 TABLES = {
+    "collusion": collusion_rows,
     "truncation": truncation_rows,
 }
 

@@ -11,6 +11,7 @@ import torch
 from attrs import define
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plugins.thefts import TRAINING
 
 from ringfence import plugins
 from ringfence.answers import answer_format, refused
@@ -181,3 +182,19 @@ def test_it_keeps_the_contract_of_responders(options):
 def test_an_option_without_meaning_is_refused(option, value, error):
     with pytest.raises(error, match=f"block.{option}"):
         plugins.build("defenses", "block", {option: value})
+
+
+@pytest.mark.slow
+def test_a_thief_learns_nothing_from_the_alarm_on(tmp_path):
+    """PRADA's point, on digits: it is the queries after the alarm that are saved."""
+    options = {"training": TRAINING, "jbdatr": {"epochs": 3}, "prada": {"latch": True}}
+    common = {"dataset": "digits", "attack": "jbdatr", "budget": 600, "benign_clients": 5}
+    common |= {"threads": 1, "cache": tmp_path, "options": options}
+
+    plain, blocked = (launch({**common, "defense": d}) for d in (("prada",), ("prada", "block")))
+
+    alarm = plain["detectors"]["prada"]["first_alarm"]
+    assert blocked["detectors"]["prada"]["first_alarm"] == alarm < 400
+    assert blocked["responders"]["block"]["changed"] == pytest.approx((601 - alarm) / 600)
+    assert blocked["benign"]["changed"] == 0
+    assert blocked["substitute"]["accuracy"] < plain["substitute"]["accuracy"]

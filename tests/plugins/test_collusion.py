@@ -10,9 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugins.oracles import Notes, by_pixels, pictures
+from plugins.thefts import guarded
+from scipy.stats import shapiro
 
 from ringfence import plugins
 from ringfence.errors import BadOption, BudgetExhausted, UnknownName, WrongNumber
+from ringfence.inference import predict
 from ringfence.testing import check_recovery, tiny_experiment
 from ringfence_collusion import Collusion
 from ringfence_collusion.apart import Apart
@@ -184,3 +187,42 @@ def test_it_keeps_the_contract_of_recoveries(deal):
 def test_an_option_without_meaning_is_refused(option, value, error):
     with pytest.raises(error, match=f"collusion.{option}"):
         plugins.build("attacks", "collusion", {option: value})
+
+
+def normality(images, classes):
+    """Return PRADA's W of one account's queries: distances to the nearest earlier of the class."""
+    gaps = torch.cdist(images.flatten(1).double(), images.flatten(1).double()).numpy()
+    found = np.array(
+        [
+            gaps[row, :row][classes[:row] == classes[row]].min()
+            for row in range(len(images))
+            if (classes[:row] == classes[row]).any()
+        ]
+    )
+    return shapiro(found[np.abs(found - found.mean()) <= 3 * found.std()]).statistic
+
+
+@pytest.mark.slow
+def test_accounts_that_collude_look_more_normal_than_one(tmp_path):
+    """AMAO, section 5.6.1 and Figure 8, on digits: JBDA-TR from one account, and from five."""
+    options = {"jbdatr": {"epochs": 3}}
+    run, selected, guard = guarded(tmp_path, attack="jbdatr", budget=800, options=options)
+    thief = Notes(
+        800, rule=lambda images: guard.service.answer(images, ["a"] * len(images)).float()
+    )
+    selected["jbdatr"].make_attack(run.for_attack("jbdatr")).extract(thief)
+    classes = predict(guard.victim.model, thief.sent).numpy()
+    close = {}
+    for deal in WAYS:
+        oracle = Notes(800, tuple("abcde"))
+        _, colluding = wrapped(oracle, deal=deal)
+        for part in thief.sent.split(100):
+            colluding.query(part)
+        senders = np.array(oracle.senders)
+        close[deal] = [
+            normality(thief.sent[senders == one], classes[senders == one]) for one in "abcde"
+        ]
+
+    alone = normality(thief.sent, classes)
+    assert alone < 0.95 < min(close["similar"])
+    assert max(close["turn"]) < 0.95  # five divides the seeds: a family has one account

@@ -11,9 +11,12 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugins.oracles import Notes, pictures
+from plugins.thefts import ADAM, guarded
+from plugins.thefts import finished as finished_thefts
 
 from ringfence import plugins
 from ringfence.errors import BadOption, UnknownName
+from ringfence.inference import accuracy, predict, share
 from ringfence.recipe import Recipe
 from ringfence.testing import check_recovery, tiny_experiment, tiny_model
 from ringfence_distilling import Distilling
@@ -161,3 +164,22 @@ def test_it_keeps_the_contract_of_recoveries(options):
 def test_an_option_without_meaning_is_refused(option, value, error):
     with pytest.raises(error, match=f"distilling.{option}"):
         plugins.build("attacks", "distilling", {option: value})
+
+
+@pytest.mark.slow
+def test_a_student_is_as_good_as_its_teacher_and_knows_less_of_the_watermark(tmp_path):
+    """Hinton et al., and what thieves use it for, on digits, against DAWN."""
+    options = {"dawn": {"rate": 0.0625}, "knockoffnet": ADAM}
+    run, selected, guard = guarded(tmp_path, "dawn", labels="hard", options=options)
+    ways = {"student": ("distilling", {"temperature": 4.0})}
+
+    teacher, after = finished_thefts(run, selected["knockoffnet"], guard, ways)
+
+    marks = run.store.ledger.pairs(plugin="dawn")
+    before, learnt = (
+        share(predict(model, marks.images) == marks.answers.argmax(-1))
+        for model in (teacher, after["student"])
+    )
+    assert before > 0.5
+    assert learnt < before - 0.2
+    assert accuracy(after["student"], run.test) > accuracy(teacher, run.test) - 0.05

@@ -8,11 +8,13 @@ import pytest
 import torch
 from attrs import evolve
 from plugins.oracles import Notes, by_pixels, pictures
+from plugins.thefts import ADAM, guarded
+from plugins.thefts import finished as finished_thefts
 from torch import nn
 
 from ringfence import plugins
 from ringfence.errors import BadOption, UnknownName
-from ringfence.inference import logits
+from ringfence.inference import accuracy, logits, predict, share
 from ringfence.recipe import Recipe
 from ringfence.testing import check_recovery, tiny_experiment
 from ringfence.training import fit
@@ -184,3 +186,23 @@ def test_it_keeps_the_contract_of_recoveries(options):
 def test_an_option_without_meaning_is_refused(option, value, error):
     with pytest.raises(error, match=f"finetuning.{option}"):
         plugins.build("attacks", "finetuning", {option: value})
+
+
+@pytest.mark.slow
+def test_the_same_answers_keep_a_watermark_and_moved_images_wash_it_out(tmp_path):
+    """What a thief can do about wrong labels that he has memorised, on digits, against DAWN."""
+    options = {"dawn": {"rate": 0.0625}, "knockoffnet": ADAM}
+    run, selected, guard = guarded(tmp_path, "dawn", labels="hard", options=options)
+    ways = {"again": ("finetuning", {}), "moved": ("finetuning", {"shift": 2})}
+
+    substitute, after = finished_thefts(run, selected["knockoffnet"], guard, ways)
+
+    marks = run.store.ledger.pairs(plugin="dawn")
+    before, again, moved = (
+        share(predict(model, marks.images) == marks.answers.argmax(-1))
+        for model in (substitute, after["again"], after["moved"])
+    )
+    assert before > 0.5
+    assert again > before - 0.05
+    assert moved < 0.3
+    assert accuracy(after["moved"], run.test) > accuracy(substitute, run.test) - 0.2

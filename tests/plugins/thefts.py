@@ -21,8 +21,8 @@ ADAM = {"optimizer": "adam", "lr": 0.001}
 def guarded(cache, *defense, options=None, **choice):
     """Return the run, its plugins, and its guard."""
     options = {"training": TRAINING, **(options or {})}
-    named = {"dataset": "digits", "attack": "knockoffnet", "cache": cache, "threads": 1}
-    run, selected = prepare(Choice(**named, defense=defense, options=options, **choice))
+    choice = {"dataset": "digits", "attack": "knockoffnet", "threads": 1, **choice}
+    run, selected = prepare(Choice(**choice, cache=cache, defense=defense, options=options))
     pm = manager(selected)
     return run, selected, make_guard(run, pm, (), train(run, pm, ()), Record())
 
