@@ -28,15 +28,20 @@ from ringfence import plugins
 from ringfence.adversarial import fgsm_random_targets
 from ringfence.images import as_float
 from ringfence.inference import logits
+from ringfence.recipe import Recipe
 from ringfence.service import Service
 from ringfence.session import Session
 from ringfence.testing import tiny_experiment
 from ringfence.training import fit
+from ringfence_cloudleak.featurefool import Objective, Pairs, margins
+from ringfence_cloudleak.pairing import pairs
+from ringfence_cloudleak.solvers import gradient, lbfgs
 
 #: On a CPU shared with others, the processor's own seconds say more; on one thread only.
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 QUERIES = 40 * 256  #: of one timed piece of adaptive KnockoffNet
+FEW = 8  #: pairs that L-BFGS-B solves in one piece
 
 Work = Callable[[], object]
 
@@ -149,10 +154,53 @@ def asking(settings: Settings) -> list[dict[str, Any]]:
     return [{"case": "lenet5, adaptive", "unit": "queries/s", **found}]
 
 
+def featurefool(settings: Settings) -> list[dict[str, Any]]:
+    """CloudLeak's pairs a second, all at once and by SciPy's L-BFGS-B, one by one.
+
+    Both minimise one objective on one substitute, fitted to digits, with as many iterations; the
+    case says how low they get on the pairs of the slow one.
+    """
+    objective, known = _featurefool(settings.device)
+    few, steps = known.rows(slice(FEW)), plugins.build("attacks", "cloudleak").steps
+    works = {
+        "batched": lambda: gradient(objective, known, steps),
+        "lbfgs": lambda: lbfgs(objective, few, steps),
+    }
+    sizes = {"batched": len(known), "lbfgs": FEW}
+    speeds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(settings.repetitions + 1):
+        for name, work in works.items():
+            speeds[name].append(sizes[name] / seconds(work, settings))
+    speeds = {name: values[1:] for name, values in speeds.items()}  # the first turn warms up
+    ratios = [ours / theirs for ours, theirs in zip(*speeds.values(), strict=True)]
+    with torch.no_grad():
+        low = [objective.loss(solve(objective, few, steps), few) for solve in (gradient, lbfgs)]
+        low = [values.mean().item() for values in (objective.loss(few.sources, few), *low)]
+    told = "lenet5, mean loss {:.3f}: batched {:.4f}, lbfgs {:.4f}".format(*low)
+    found = {name: summary(values) for name, values in (speeds | {"ratio": ratios}).items()}
+    return [{"case": told, "unit": "pairs/s", **found}]
+
+
+def _featurefool(device: str) -> tuple[Objective, Pairs]:
+    """Return FeatureFool's objective with default options, and a batch of pairs."""
+    attack = plugins.build("attacks", "cloudleak")
+    digits = plugins.build("datasets", "digits").load(None, True).train
+    images, labels = digits.images[:400].to(device), digits.labels[:400].to(device)
+    model = plugins.build("models", "lenet5").make(10, (1, 28, 28)).to(device)
+    model = fit(model, images, labels, Recipe(epochs=20, batch_size=64))
+    objective = Objective(model, attack.mu, attack.eps, attack.normalise)
+    generator = torch.Generator(device).manual_seed(0)
+    source, guide = pairs(labels[:, None] != labels, attack.craft_batch, generator).unbind(1)
+    found = objective.bank(images)
+    limits = margins(found, labels, attack.alpha)[labels[guide]]
+    return objective, Pairs(as_float(images[source]), found[source], found[guide], limits)
+
+
 #: name: what measures it, and returns one entry per case
 MEASURES: dict[str, Callable[[Settings], list[dict[str, Any]]]] = {
     "jbdatr": crafting,
     "knockoffnet": asking,
+    "cloudleak": featurefool,
 }
 
 
