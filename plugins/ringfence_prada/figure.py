@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 METRIC = "distances"
+PLAIN = "prada"  #: a defender that needs no mention
 MOST = 24  #: panels
 SIDES = {"benign": "#0072b2", "attacker": "#d55e00"}
 INK, FAINT = "#1b1e23", "#9aa0a8"
 WIDE, HIGH = 3.4, 2.3  #: inches of a panel
+LETTERS = 48  #: of a line of its title
 SETTINGS: Any = {
     "font.size": 8,
     "axes.spines.top": False,
@@ -76,7 +79,8 @@ def panels(rows: Iterator[dict[str, Any]]) -> list[Panel]:
         names = {"benign": "benign clients", "attacker": told_accounts}
         for side, name in names.items():
             which = (row["setting"], row["defender"], side == "attacker", name)
-            title = f"{row['setting']}: {name}"
+            variant = "" if row["defender"] == PLAIN else f" ({row['defender']})"
+            title = f"{row['setting']}: {name}{variant}"
             if told[side]["mean"] is not None and which not in found:
                 found[which] = Panel(title, side, told[side], told["largest"], told["delta"])
     return [found[which] for which in sorted(found)]
@@ -117,7 +121,7 @@ def _panel(axes: Axes, panel: Panel) -> None:
     if std:
         places = np.linspace(0, edges[-1], 300)
         axes.plot(places, norm.pdf(places, mean, std), color=INK, lw=0.9, ls=(0, (4, 2)))
-    axes.set_title(panel.title, loc="left", size=8, weight="bold")
+    axes.set_title(fill(panel.title, LETTERS), loc="left", size=8, weight="bold")
     axes.set(xlabel="distance to the nearest image kept of its class (L2)", ylabel="density")
     axes.set_xlim(0, edges[-1])
     axes.set_ylim(0, 1.45 * axes.get_ylim()[1])  # room for the text

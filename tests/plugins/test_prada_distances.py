@@ -125,15 +125,17 @@ def test_a_side_without_distances_has_no_panel():
 
 def test_the_figure_says_what_it_shows(tmp_path):
     frame = pl.DataFrame([row(told=figures()), row("a <b>", 2, figures())])
+    frame = frame.with_columns(defender=pl.Series(["prada", "dawn + prada"]))
     file = Distances(name="f.svg").write(Results(frame), tmp_path / "new")
     again = Distances(name="g.svg").write(Results(frame), tmp_path)
     text = " ".join(ElementTree.parse(file).getroot().itertext())
 
-    assert "digits, lenet5: a <b>, 2 accounts" in text
+    assert "digits, lenet5: a <b>, 2 accounts (dawn + prada)" in text
     assert "lowest W 0.970" in text
     assert "alarm below 0.900" in text
     assert file.read_bytes() == again.read_bytes()
-    assert file.read_text().count("axes_") == 3  # an empty fourth is not drawn
+    assert len(panels(frame.iter_rows(named=True))) == 4
+    assert file.read_text().count("axes_") == 4
 
 
 def test_too_many_panels_are_cut(tmp_path):
