@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -675,3 +677,32 @@ def test_a_thief_who_memorises_is_convicted_and_no_control_is(tmp_path):
     assert [one["stolen"] for one in controls] == [False] * 3
     assert all(one["p_value"] > 0.001 for one in controls)
     assert 0.03 < found["benign"]["changed"] < 0.1
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def rows_of_the_page():
+    """Return the rows of the table in docs/plugins/dawn.md, one per result file."""
+    for line in (DOCS / "results" / "dawn-digits.jsonl").read_text().splitlines():
+        result = json.loads(line)
+        run, given = result["run"], result["run"]["options"]
+        thief = f"{run['attack']}, {given.get('knockoffnet', {}).get('optimizer', 'default')}"
+        rate = f"{given['dawn']['rate']:g}" if "dawn" in given else "none"
+        cells = [thief, rate, str(run["seed"]), f"{100 * result['substitute']['accuracy']:.1f}"]
+        cells += [f"{100 * result['benign'][name]:.1f}" for name in ("accuracy", "changed")]
+        if result["evidence"]:
+            own, *controls = result["evidence"]
+            cells.append(f"{result['verifiers']['dawn']['report']['largest']}")
+            cells += [f"{100 * own['score']:.1f}", f"{own['p_value']:.2g}"]
+            cells.append(f"{min(one['p_value'] for one in controls):.2g}")
+            cells.append("yes" if own["stolen"] else "no")
+        else:
+            cells += ["-"] * 5
+        yield f"| {' | '.join(cells)} |"
+
+
+def test_the_table_of_the_page_says_what_its_result_files_say():
+    page = (DOCS / "plugins" / "dawn.md").read_text()
+
+    assert [row for row in rows_of_the_page() if row not in page] == []
