@@ -157,7 +157,33 @@ def sending(result):
     return result["run"]["attack"], result["run"]["attacker_clients"]
 
 
+GROWN = {
+    "random targets, trained on": ("tr", "warm"),
+    "random targets, anew each round": ("tr", "fresh"),
+    "Papernot's step, trained on": ("jbda", "warm"),
+    "noise (control), trained on": ("noise", "warm"),
+}
+
+
+def grown_rows():
+    results = read("jbdatr-digits")
+    for label, how in GROWN.items():
+        own = [r for r in results if grown(r) == how]
+        cells = []
+        for labels in ("soft", "hard"):
+            some = [r for r in own if r["run"]["labels"] == labels]
+            cells.append(percent(some, "substitute", "accuracy"))
+            cells.append(percent(some, "attack", "report", "label_changed"))
+        yield f"| {label} | {' | '.join(cells)} |"
+
+
+def grown(result):
+    options = result["run"]["options"]["jbdatr"]
+    return options["rule"], options["retrain"]
+
+
 TABLES = {
+    "growth, digits": ("jbdatr", grown_rows),
     "alarms, digits": ("prada", lambda: prada_rows("prada-digits", ("paper", "release"))),
     "alarms, MNIST": ("prada", lambda: prada_rows("prada-mnist", ("paper",))),
     "strategies, digits": ("knockoffnet", strategy_rows),

@@ -489,6 +489,7 @@ class Control:
     """Trains as the attack does, on as many images that no gradient has made."""
 
     make: object
+    run: object = None
 
     @hookimpl
     def make_attack(self, run):
