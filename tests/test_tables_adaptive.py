@@ -55,8 +55,59 @@ def collusion_rows():
             yield f"| {accounts} | {name} | {suspected} | {alarms} | {accuracy} |"
 
 
+def block_rows():
+    results = read("block-digits")
+    names = {None: "none", ("refuse",): "answer=refuse", ("shuffle",): "answer=shuffle"}
+    for answer, name in names.items():
+        own = [r for r in results if chosen(r, "block", "answer") == answer]
+        alarm = own[0]["detectors"]["prada"]["first_alarm"]
+        changed = percent(own, "attack", "changed")
+        yield f"| {name} | {alarm} | {changed} | {percent(own, 'substitute', 'accuracy')} |"
+
+
+def mixing_rows():
+    results = read("mixing-digits")
+    for label, queries, source in (
+        ("none", 250, None),
+        ("none", 2000, None),
+        ("source=seeds", 2000, ("seeds",)),
+        ("source=pool", 2000, ("pool",)),
+    ):
+        own = [
+            r
+            for r in results
+            if r["attack"]["queries"] == queries and chosen(r, "mixing", "source") == source
+        ]
+        learnt, found = own[0]["attack"]["report"]["transfer_set"], own[0]["detectors"]["ood"]
+        figures = [percent(own, "detectors", "ood", "tpr"), str(found["first_alarm"] or "-")]
+        figures.append(percent(own, "substitute", "accuracy"))
+        yield f"| {label} | {queries:,} | {learnt:,} | {' | '.join(figures)} |"
+
+
+def probing_rows():
+    results = read("probing-digits")
+    for label, queries, by in (
+        ("none", 2000, None),
+        ("by=changed", 2000, ("changed",)),
+        ("by=changed", 6000, ("changed",)),
+        ("by=account", 6000, ("account",)),
+    ):
+        own = [
+            r
+            for r in results
+            if r["attack"]["queries"] == queries and chosen(r, "probing", "by") == by
+        ]
+        learnt = own[0]["attack"]["report"]["transfer_set"]
+        doubted = own[0]["recoveries"]["probing"]["report"]["doubted"] if by else "-"
+        accuracy = percent(own, "substitute", "accuracy")
+        yield f"| {label} | {queries:,} | {learnt:,} | {doubted} | {accuracy} |"
+
+
 TABLES = {
+    "block": block_rows,
     "collusion": collusion_rows,
+    "mixing": mixing_rows,
+    "probing": probing_rows,
     "truncation": truncation_rows,
 }
 

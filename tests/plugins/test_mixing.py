@@ -11,9 +11,12 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from plugins.oracles import Notes, among, by_pixels, pictures
+from plugins.thefts import guarded
 
 from ringfence import plugins
 from ringfence.errors import BadOption, BudgetExhausted, MissingData, UnknownName
+from ringfence.images import as_float
+from ringfence.inference import logits, share
 from ringfence.testing import check_recovery, tiny_experiment
 from ringfence_mixing import Mixing
 
@@ -176,3 +179,27 @@ def test_it_keeps_the_contract_of_recoveries(options):
 def test_an_option_without_meaning_is_refused(option, value, error):
     with pytest.raises(error, match=f"mixing.{option}"):
         plugins.build("attacks", "mixing", {option: value})
+
+
+@pytest.mark.slow
+def test_the_share_of_flagged_queries_falls_to_nearly_an_eighth(tmp_path):
+    """AMAO, section 5.6.1: what suspicion sees of a thief with 87.5 percent of cover, on digits."""
+    run, _, guard = guarded(tmp_path)
+
+    def sure(images):
+        return logits(guard.victim.model, images).softmax(-1).amax(-1)
+
+    threshold = sure(run.validation.images).quantile(0.05)
+    view, oracle = run.for_attack("mixing"), Notes(8000)
+    images = as_float(view.pool[:1000])
+    oracle.num_classes, oracle.rule = run.num_classes, lambda sent: logits(guard.victim.model, sent)
+    wrapped(oracle, view)[1].query(images)
+
+    alone = share(sure(images) <= threshold)
+    hidden = share(sure(oracle.sent) <= threshold)
+    cover = share(sure(oracle.sent[~among(oracle.sent, images)]) <= threshold)
+    assert oracle.remaining == 0
+    assert alone > 0.2
+    assert cover < 0.1
+    assert hidden == pytest.approx(alone / 8 + cover * 7 / 8)
+    assert hidden < alone / 2
