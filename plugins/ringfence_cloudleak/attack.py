@@ -100,7 +100,8 @@ class Leak:
         reached: list[Tensor] = []
         random = self.run.generator("pairs")
         guides, allowed = find_guides(model, seeds, self.run.pool, self.pool_guides, random)
-        chosen = pairs(allowed, ceil(oracle.remaining * self.surplus), random)
+        most = ceil(oracle.remaining * self.surplus) + self.rounds  # every round rounds up
+        chosen = pairs(allowed, most, random)
         for left in range(self.rounds, 0, -1):
             share = ceil(oracle.remaining / left)
             rows = chosen[done : done + ceil(share * self.surplus)]

@@ -104,6 +104,16 @@ def test_every_query_is_learnt_or_discarded(budget, rule, choose):
     assert isinstance(attack, Attack)
 
 
+@pytest.mark.parametrize("surplus", [1.0, 1.1, 1.5, 3.3])
+@pytest.mark.parametrize("rounds", [1, 5, 30])
+def test_no_surplus_and_no_number_of_rounds_leaves_budget_unspent(surplus, rounds):
+    oracle = Notes(hard, 15)
+    attack, _ = extracted(oracle, choose="confidence", surplus=surplus, rounds=rounds)
+
+    assert oracle.remaining == 0
+    assert attack.report()["crafted"] >= 7 * surplus
+
+
 def test_the_seeds_are_asked_first_and_as_they_are():
     run, oracle = view(), Notes(hard, 30)
     extracted(oracle, run)
@@ -579,7 +589,8 @@ def test_it_steals_digits_better_than_noise_does_and_more_with_more_queries(tmp_
     """The claims of the paper, on digits; the victim's training as in docs/plugins."""
     training = {"epochs": 40, "batch_size": 256, "shift": 1}
     common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "benign_clients": 0}
-    common |= {"attack": "cloudleak", "options": {"training": training}}
+    start = {"pretrain_epochs": 3}  # to be quick
+    common |= {"attack": "cloudleak", "options": {"training": training, "cloudleak": start}}
 
     def stolen(plugin=None, **given):
         run, selected = prepare(Choice(**options.check("run", Choice, {**common, **given})))
@@ -589,7 +600,7 @@ def test_it_steals_digits_better_than_noise_does_and_more_with_more_queries(tmp_
 
     hard, soft = (stolen(budget=1500, labels=labels) for labels in ("hard", "soft"))
     few, many = (stolen(budget=budget, labels="hard") for budget in (150, 2000))
-    noise = stolen(Noise(CloudLeak()), budget=2000, labels="hard")
+    noise = stolen(Noise(CloudLeak(**start)), budget=2000, labels="hard")
 
     assert min(hard, soft) > 0.7
     assert many > noise + 0.2
