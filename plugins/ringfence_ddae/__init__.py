@@ -81,8 +81,8 @@ class Ddae:
         metadata={"help": "of a shadow model; none: 40 for grey images, 100 for colour"},
     )
     when: Literal["always", "detected"] = field(
-        default="always",
-        metadata={"help": "restore all answers, or only where a disruption was detected"},
+        default="detected",
+        metadata={"help": "restore all answers; or none where a detector that works finds nothing"},
     )
     hard: Literal["restore", "reject", "keep"] = field(
         default="reject",

@@ -17,7 +17,7 @@ from ringfence.types import Split
 from ringfence_ddae.expected import Expected
 from ringfence_ddae.formats import HARD, observed_format
 from ringfence_ddae.material import BOUGHT, LOOK, Bought, Draw, buy, others, same, subsets
-from ringfence_ddae.rehearsal import Effort, Rehearsed, rehearse
+from ringfence_ddae.rehearsal import Effort, rehearse
 from ringfence_ddae.remedies import Remedy, keep, rejecting, restoring
 from ringfence_ddae.shadows import EPOCHS, Shadow, small, train
 
@@ -104,19 +104,12 @@ class Preparation:
             rehearse(self.run, defense, shadows[count:], own, format, effort, key)
             for defense in self.rehearsed
         ]
-        scores = [_score(oracle, one) for one in rehearsed]
+        scores = [one.score(oracle) for one in rehearsed]
         for one, score in zip(rehearsed, scores, strict=True):
             figures = one.report if one.meta is None else {**one.report, "score": score}
             report |= {f"{one.name}_{figure}": value for figure, value in figures.items()}
         score, likeliest = max(zip(scores, rehearsed, strict=True), key=itemgetter(0))
         report["detected"] = score > 0
-        if options.when == "detected" and likeliest.meta is not None and score <= 0:
+        if options.when == "detected" and likeliest.rules_out(score):
             return keep
         return restoring(likeliest.restorer, own)
-
-
-def _score(oracle: Oracle, rehearsed: Rehearsed) -> float:
-    """Return the meta-classifier's score of the victim's answer to its image: one query."""
-    if rehearsed.meta is None:
-        return 0.0
-    return rehearsed.meta.score(oracle.query(rehearsed.meta.image)).item()

@@ -9,6 +9,7 @@ from attrs import frozen
 from torch import nn
 
 from ringfence.answers import answer_format
+from ringfence.protocols import Oracle
 from ringfence.run import AttackRun
 from ringfence_ddae import detection
 from ringfence_ddae.detection import Meta
@@ -17,6 +18,8 @@ from ringfence_ddae.formats import HARD
 from ringfence_ddae.restorer import Restorer, errors, learn, network, recipe
 from ringfence_ddae.shadows import Shadow
 from ringfence_ddae.simulation import Guarded, balanced, collect, guard
+
+TRUSTED = 0.9  #: AUC on held-out shadow models from which on a meta-classifier is believed
 
 
 @frozen
@@ -38,6 +41,14 @@ class Rehearsed:
     meta: Meta | None  #: none for hard labels, which tell too little
     restorer: Restorer
     report: Mapping[str, float]  #: on shadow models that nothing was learnt from
+
+    def score(self, oracle: Oracle) -> float:
+        """Return what the meta-classifier says of the victim, above 0: disrupted. One query."""
+        return self.meta.score(oracle.query(self.meta.image)).item() if self.meta else 0.0
+
+    def rules_out(self, score: float) -> bool:
+        """Return whether the defense is not there: a classifier says so that can tell."""
+        return score <= 0 and self.report.get("auc", 0.0) >= TRUSTED
 
 
 def rehearse(

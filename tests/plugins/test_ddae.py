@@ -23,6 +23,7 @@ from ringfence_ddae import Ddae, detection, shadows
 from ringfence_ddae.expected import Expected, expected, parse
 from ringfence_ddae.formats import observed_format
 from ringfence_ddae.material import buy, others, subsets
+from ringfence_ddae.rehearsal import Rehearsed
 from ringfence_ddae.remedies import rejecting, restoring
 from ringfence_ddae.restorer import Restorer, errors, learn, network, recipe
 from ringfence_ddae.shadows import Shadow, small
@@ -62,7 +63,7 @@ def prepared(labels="soft", budget=64, responders=(), run=None, **options):
     "options",
     [
         {},
-        {"when": "detected"},
+        {"when": "always"},
         {"beside": "always", "hard": "restore"},
         {"expects": ("deceptive", "toy_watermark")},
         {"model": "small"},
@@ -143,6 +144,26 @@ def test_where_nothing_can_be_learnt_answers_stay_and_it_says_so(options, why, c
     assert torch.equal(oracle.query(images), torch.zeros(3, 4) if silent else plain)
     assert recovery.report()["altered"] == 0
     assert inner.used == 3 + recovery.report()["discarded"]
+
+
+@pytest.mark.parametrize(
+    ("score", "auc", "ruled_out"),
+    [(-1.0, 0.95, True), (0.0, 0.9, True), (1.0, 0.95, False), (-1.0, 0.6, False)],
+)
+def test_a_defense_is_ruled_out_only_by_a_classifier_that_can_tell(score, auc, ruled_out):
+    assert Rehearsed("it", None, None, {"auc": auc}).rules_out(score) is ruled_out
+    assert not Rehearsed("it", None, None, {}).rules_out(score)  # hard labels: none was trained
+
+
+@pytest.mark.parametrize(
+    ("when", "out", "altered"), [("detected", True, 0), ("detected", False, 9), ("always", True, 9)]
+)
+def test_answers_are_restored_unless_the_defense_is_ruled_out(monkeypatch, when, out, altered):
+    monkeypatch.setattr(Rehearsed, "rules_out", lambda self, score: out)
+    oracle, _, recovery = prepared(when=when)
+    oracle.query(as_float(tiny_experiment().pool[:9]))
+
+    assert recovery.report()["altered"] == altered
 
 
 def test_seeds_are_bought_before_images_of_the_pool():
@@ -514,7 +535,8 @@ def test_the_thief_wins_back_what_the_reverse_sigmoid_cost(tmp_path):
     thief = {"training": training, "ddae": {"shadows": 16, "images": 100}}
 
     plain, bent = (launch({**common, "defense": defense}) for defense in ((), ("deceptive",)))
-    armed = launch({**common, "defense": ("deceptive",), "recovery": ("ddae",), "options": thief})
+    common |= {"recovery": ("ddae",), "options": thief}
+    armed, wary = (launch({**common, "defense": defense}) for defense in (("deceptive",), ()))
 
     lost = plain["substitute"]["accuracy"] - bent["substitute"]["accuracy"]
     won = armed["substitute"]["accuracy"] - bent["substitute"]["accuracy"]
@@ -523,5 +545,8 @@ def test_the_thief_wins_back_what_the_reverse_sigmoid_cost(tmp_path):
     assert won > lost / 2
     assert report["deceptive_auc"] > 0.9
     assert report["detected"]
+    assert report["altered"] == armed["attack"]["report"]["transfer_set"]
     assert armed["attack"]["queries"] == 2000
     assert armed["attack"]["report"]["transfer_set"] + report["discarded"] == 2000
+    assert not wary["recoveries"]["ddae"]["report"]["detected"]
+    assert wary["recoveries"]["ddae"]["report"]["altered"] == 0
