@@ -197,10 +197,10 @@ def test_the_paper_s_threshold_is_asked_for_on_top():
 
 
 @pytest.mark.slow
-def test_the_substitute_is_convicted_and_no_control_is(tmp_path):
+def test_the_substitute_is_convicted_and_no_control_is(victims):
     """AMAO's claim as a whole, on digits: seen, answered, recognised; nobody else is."""
     common = {"dataset": "digits", "attack": "jbdatr", "labels": "hard", "budget": 3000}
-    result = launch({**common, "defense": ("amao",), "threads": 1, "cache": tmp_path})
+    result = launch({**common, "defense": ("amao",), "threads": 1, "cache": victims})
     said = {(one["suspect"], one["stolen"]) for one in result["evidence"]}
 
     assert result["victim"]["accuracy"] >= 0.97

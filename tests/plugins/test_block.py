@@ -185,11 +185,11 @@ def test_an_option_without_meaning_is_refused(option, value, error):
 
 
 @pytest.mark.slow
-def test_a_thief_learns_nothing_from_the_alarm_on(tmp_path):
+def test_a_thief_learns_nothing_from_the_alarm_on(victims):
     """PRADA's point, on digits: it is the queries after the alarm that are saved."""
     options = {"training": TRAINING, "jbdatr": {"epochs": 3}, "prada": {"latch": True}}
     common = {"dataset": "digits", "attack": "jbdatr", "budget": 600, "benign_clients": 5}
-    common |= {"threads": 1, "cache": tmp_path, "options": options}
+    common |= {"threads": 1, "cache": victims, "options": options}
 
     plain, blocked = (launch({**common, "defense": d}) for d in (("prada",), ("prada", "block")))
 

@@ -653,7 +653,7 @@ def test_a_service_answers_through_it():
 
 
 @pytest.mark.slow
-def test_a_thief_who_memorises_is_convicted_and_no_control_is(tmp_path):
+def test_a_thief_who_memorises_is_convicted_and_no_control_is(victims):
     """The claim of the paper, on digits: wrong answers that were learnt prove the theft."""
     knockoff = {"optimizer": "adam", "lr": 0.001, "epochs": 60}  # see docs/plugins/dawn.md
     found = launch(
@@ -663,7 +663,7 @@ def test_a_thief_who_memorises_is_convicted_and_no_control_is(tmp_path):
             "defense": ("dawn",),
             "labels": "hard",
             "threads": 1,
-            "cache": tmp_path,
+            "cache": victims,
             "options": {"dawn": {"rate": 0.0625}, "knockoffnet": knockoff},
         }
     )

@@ -224,10 +224,10 @@ def test_an_unknown_repair_is_refused_with_the_known_ones():
 
 
 @pytest.mark.slow
-def test_the_thief_does_better_with_the_argmax_and_benign_top_classes_stay(tmp_path):
+def test_the_thief_does_better_with_the_argmax_and_benign_top_classes_stay(victims):
     """The claims of the paper, on digits: no benign label changes, probabilities help no more."""
     training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/deceptive.md
-    common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "defense": ("deceptive",)}
+    common = {"dataset": "digits", "threads": 1, "cache": victims, "defense": ("deceptive",)}
     common["options"] = {"training": training}
     argmax = {"training": training, "knockoffnet": {"argmax": True}}
 

@@ -380,10 +380,10 @@ def test_an_option_without_meaning_is_refused(option, value):
 
 
 @pytest.mark.slow
-def test_the_thief_loses_and_benign_clients_hardly(tmp_path):
+def test_the_thief_loses_and_benign_clients_hardly(victims):
     """The paper's claim on digits, beside the same victim without misinformation."""
     training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/misinformation.md
-    common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "budget": 1000}
+    common = {"dataset": "digits", "threads": 1, "cache": victims, "budget": 1000}
     common["options"] = {"training": training, "knockoffnet": {"epochs": 30}}
 
     plain = launch(common)

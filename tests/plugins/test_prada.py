@@ -491,11 +491,11 @@ class Crafted:
 
 
 @pytest.mark.slow
-def test_crafted_queries_raise_the_alarm_but_neither_benign_nor_natural_ones_do(tmp_path):
+def test_crafted_queries_raise_the_alarm_but_neither_benign_nor_natural_ones_do(victims):
     """The claims of PRADA's paper, and of AMAO's section 5.6.1, on digits."""
     training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/prada.md
     options = {"training": training, "knockoffnet": {"epochs": 1}}
-    common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "defense": ("prada",)}
+    common = {"dataset": "digits", "threads": 1, "cache": victims, "defense": ("prada",)}
 
     natural = launch({**common, "attack": "knockoffnet", "options": options})
     choice = Choice(**common, attack="crafted", budget=2000, options={"training": training})

@@ -175,9 +175,9 @@ def test_an_option_without_meaning_is_refused(option, value, error):
 
 
 @pytest.mark.slow
-def test_labels_alone_still_teach_and_are_what_hard_answers_teach(tmp_path):
+def test_labels_alone_still_teach_and_are_what_hard_answers_teach(victims):
     """Knockoff Nets, on digits: a thief who is told the label only does not lose much."""
-    common = {"dataset": "digits", "attack": "knockoffnet", "threads": 1, "cache": tmp_path}
+    common = {"dataset": "digits", "attack": "knockoffnet", "threads": 1, "cache": victims}
     options = {"training": TRAINING, "knockoffnet": {**ADAM, "epochs": 15}}
     common |= {"benign_clients": 5, "options": options}
 
