@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence import plugins
+from ringfence.choice import Choice
 from ringfence.errors import BadOption, UnknownName
-from ringfence.launch import launch
+from ringfence.pipeline import run_experiment
 from ringfence.recipe import Recipe
+from ringfence.setup import prepare
 from ringfence.testing import check_attack, tiny_experiment, tiny_model
 from ringfence_knockoffnet import KnockoffNet
 from ringfence_knockoffnet.sampling import last_images, uniform
@@ -341,16 +343,62 @@ def test_an_option_without_meaning_is_refused(option, value, error):
         plugins.build("attacks", "knockoffnet", {option: value})
 
 
+TRAINING = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/knockoffnet.md
+
+
+@pytest.fixture(scope="module")
+def victims(tmp_path_factory):
+    return tmp_path_factory.mktemp("victims")
+
+
+def on_digits(victims, training=TRAINING, knockoffnet=None, **given):
+    options = {"training": training or {}, "knockoffnet": knockoffnet or {}}
+    common = {"dataset": "digits", "attack": "knockoffnet", "threads": 1, "benign_clients": 0}
+    return Choice(**{**common, "cache": victims, "options": options, **given})
+
+
+def stolen(victims, **given):
+    run, selected = prepare(on_digits(victims, **given))
+    return run_experiment(run, selected)["substitute"]
+
+
 @pytest.mark.slow
-def test_more_queries_and_softer_answers_make_a_more_faithful_substitute(tmp_path):
+def test_more_queries_and_softer_answers_make_a_more_faithful_substitute(victims):
     """The claims of the paper, on digits."""
-    training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/knockoffnet.md
-    common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "benign_clients": 0}
-    common["options"] = {"training": training}
+    few, many = (stolen(victims, budget=budget) for budget in (200, 2000))
+    hard = stolen(victims, labels="hard")
 
-    few, many = (launch({**common, "budget": budget}) for budget in (200, 2000))
-    hard = launch({**common, "labels": "hard"})
+    assert many["fidelity"] > few["fidelity"] + 0.1
+    assert many["fidelity"] > hard["fidelity"]
+    assert many["recovery"] > 0.75
 
-    assert many["substitute"]["fidelity"] > few["substitute"]["fidelity"] + 0.1
-    assert many["substitute"]["fidelity"] > hard["substitute"]["fidelity"]
-    assert many["substitute"]["recovery"] > 0.75
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["random", "adaptive"])
+def test_images_of_the_pool_teach_more_than_noise(victims, strategy):
+    run, selected = prepare(on_digits(victims, knockoffnet={"strategy": strategy}))
+    noise = torch.randint(0, 256, (2000, 1, 28, 28), generator=stream(), dtype=torch.uint8)
+
+    real = run_experiment(run, selected)
+    random = run_experiment(evolve(run, pool=noise, pool_labels=None), selected)
+
+    assert real["attack"]["queries"] == random["attack"]["queries"] == 2000
+    assert real["substitute"]["accuracy"] > random["substitute"]["accuracy"] + 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("labels", ["soft", "hard"])
+def test_1500_queries_steal_more_than_two_fifths_with_all_defaults(victims, labels):
+    assert stolen(victims, training=None, labels=labels, budget=1500)["accuracy"] > 0.4
+
+
+@pytest.mark.slow
+def test_a_thief_with_the_training_images_needs_their_answers_only(victims):
+    adam = {"optimizer": "adam", "lr": 0.001}
+    pools = {
+        pool: stolen(victims, knockoffnet=adam, budget=600, pool=pool, labels="hard")
+        for pool in ("glyphs:letters", "train")
+    }
+
+    assert pools["train"]["accuracy"] > 0.9
+    assert pools["train"]["accuracy"] > pools["glyphs:letters"]["accuracy"] + 0.05
