@@ -68,6 +68,12 @@ def test_confidences_that_float32_cannot_tell_apart_are_told_apart():
     assert best_cut(benign, malicious).accuracy == 1
 
 
+def test_neighbouring_numbers_are_told_apart():
+    below = np.nextafter(1.0, 0.0)  # the middle of the two is rounded to 1
+
+    assert best_cut(doubles([1.0]), doubles([below])).threshold == below
+
+
 def test_where_malicious_queries_are_the_surer_ones_nothing_is_flagged():
     cut = best_cut(doubles([0.1, 0.2]), doubles([0.8, 0.9]))
 
@@ -109,6 +115,12 @@ def test_the_best_temperature_is_the_first_of_the_best(seed):
     reached = [best_cut(max_softmax(benign, t), max_softmax(malicious, t)).accuracy for t in grid]
     assert cut.accuracy == max(reached)
     assert temperature == grid[reached.index(max(reached))]
+
+
+def test_of_equally_good_temperatures_the_smallest_is_taken():
+    benign, malicious = torch.eye(5) * 9, torch.eye(5)
+
+    assert best_temperature(benign, malicious)[0] == 1.0
 
 
 def test_without_a_temperature_there_is_nothing_to_choose():
