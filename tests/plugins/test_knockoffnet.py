@@ -346,11 +346,6 @@ def test_an_option_without_meaning_is_refused(option, value, error):
 TRAINING = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/knockoffnet.md
 
 
-@pytest.fixture(scope="module")
-def victims(tmp_path_factory):
-    return tmp_path_factory.mktemp("victims")
-
-
 def on_digits(victims, training=TRAINING, knockoffnet=None, **given):
     options = {"training": training or {}, "knockoffnet": knockoffnet or {}}
     common = {"dataset": "digits", "attack": "knockoffnet", "threads": 1, "benign_clients": 0}
