@@ -59,13 +59,17 @@ def restored(state: dict[str, Any], num_classes: int) -> Meta:
 def train(
     run: AttackRun, learn: Sequence[Guarded], validate: Sequence[Guarded], repeats: int
 ) -> Meta:
-    """Return the best of all epochs by AUC on ``validate``; by loss where that is equal."""
-    tried = (
-        (_rank(meta, validate), deepcopy(meta.state()))
-        for repeat in range(repeats)
-        for meta in _epochs(run, learn, run.generator(f"meta/{repeat}"))
-    )
-    _, best = max(tried, key=itemgetter(0))
+    """Return the best of all epochs by AUC on ``validate``; by loss where that is equal.
+
+    A repeat that reaches an AUC of 1 is the last: no other can do better.
+    """
+    tried: list[tuple[tuple[float, float], dict[str, Any]]] = []
+    for repeat in range(repeats):
+        epochs = _epochs(run, learn, run.generator(f"meta/{repeat}"))
+        tried += [(_rank(meta, validate), deepcopy(meta.state())) for meta in epochs]
+        (reached, _), best = max(tried, key=itemgetter(0))
+        if reached == 1:
+            break
     return restored(best, run.num_classes)
 
 
@@ -95,7 +99,7 @@ def _epochs(run: AttackRun, guarded: Sequence[Guarded], random: Generator) -> It
     """Yield classifier and image after each epoch, of one model a step."""
     image = _noise(run, random).requires_grad_()
     net = blank(run.num_classes).to(run.device)
-    optimizer = torch.optim.Adam([image, *net.parameters()], lr=LR)
+    optimizer = torch.optim.Adam([image, *net.parameters()], lr=LR, fused=True)
     for _ in range(EPOCHS):
         for number in torch.randperm(len(guarded), generator=random, device=random.device).tolist():
             loss = _loss(net, image, guarded[number])

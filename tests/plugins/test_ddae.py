@@ -534,11 +534,11 @@ def test_the_thief_wins_back_what_the_reverse_sigmoid_cost(tmp_path):
     common |= {"benign_clients": 0, "options": {"training": training}}
     thief = {"training": training, "ddae": {"shadows": 16, "images": 100}}
 
-    plain, bent = (launch({**common, "defense": defense}) for defense in ((), ("deceptive",)))
+    bent = launch({**common, "defense": ("deceptive",)})
     common |= {"recovery": ("ddae",), "options": thief}
     armed, wary = (launch({**common, "defense": defense}) for defense in (("deceptive",), ()))
 
-    lost = plain["substitute"]["accuracy"] - bent["substitute"]["accuracy"]
+    lost = wary["substitute"]["accuracy"] - bent["substitute"]["accuracy"]
     won = armed["substitute"]["accuracy"] - bent["substitute"]["accuracy"]
     report = armed["recoveries"]["ddae"]["report"]
     assert lost > 0.2
