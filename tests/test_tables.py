@@ -182,7 +182,27 @@ def grown(result):
     return options["rule"], options["retrain"]
 
 
+def ddae_rows():
+    results = read("ddae-digits")
+    for labels in ("soft", "hard"):
+        for defense in ("none", "deceptive", "dawn"):
+            for thief in ("plain", "argmax", "ddae"):
+                for result in results:
+                    if recovered(result) == (labels, defense, thief):
+                        report = result["attack"]["report"]
+                        accuracy = percent([result], "substitute", "accuracy")
+                        figures = f"{accuracy} | {report['transfer_set']:,} | {report['discarded']}"
+                        yield f"| {labels} | {defense} | {thief} | {figures} |"
+
+
+def recovered(result):
+    run = result["run"]
+    argmax = "argmax" if run["options"]["knockoffnet"]["argmax"] else "plain"
+    return run["labels"], "".join(run["defense"]) or "none", "".join(run["recovery"]) or argmax
+
+
 TABLES = {
+    "recovered, digits": ("ddae", ddae_rows),
     "growth, digits": ("jbdatr", grown_rows),
     "alarms, digits": ("prada", lambda: prada_rows("prada-digits", ("paper", "release"))),
     "alarms, MNIST": ("prada", lambda: prada_rows("prada-mnist", ("paper",))),
