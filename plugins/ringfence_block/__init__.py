@@ -60,7 +60,7 @@ class Blocker:
     """The responder at work. It remembers nothing: suspicion is the detectors'."""
 
     options: Block
-    secret: bytes
+    secret: bytes = field(repr=False)
 
     def respond(self, queries: Queries, probs: Tensor, verdicts: Sequence[Verdict]) -> Tensor:
         """Return ``(N, K)``: suspects' rows are zero or in another order, the rest is as it was."""
