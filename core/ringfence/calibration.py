@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from attrs import frozen
+from attrs import Attribute, frozen
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,8 +18,9 @@ from ringfence.confidence import max_softmax
 from ringfence.errors import BadOption
 from ringfence.fingerprint import fingerprint
 from ringfence.images import as_float
-from ringfence.plugins import build
+from ringfence.plugins import build, installed
 from ringfence.provenance import identify
+from ringfence.randomness import image_bytes
 from ringfence.run import DefenseRun
 
 #: AMAO's are from 1.19 to 2.30
@@ -88,8 +89,8 @@ def malicious_images(
     """
     rehearsal = run.rehearse_attack(attack, victim, budget, pool)
     images = torch.cat([queries.images for queries in rehearsal.queries])
-    seeds = {_bytes(seed) for seed in as_float(rehearsal.seeds)}
-    made = [row for row, image in enumerate(images) if _bytes(image) not in seeds]
+    seeds = {image_bytes(seed) for seed in as_float(rehearsal.seeds)}
+    made = [row for row, image in enumerate(images) if image_bytes(image) not in seeds]
     if not made:
         raise BadOption(
             f"The rehearsed attack {attack!r} sent {len(images)} seeds and nothing of its own: "
@@ -98,6 +99,12 @@ def malicious_images(
     random = run.generator("calibration")
     order = torch.randperm(len(made), generator=random, device=random.device)
     return images[torch.tensor(made, device=order.device)[order[:count]]]
+
+
+def installed_attack(_: object, attribute: Attribute[str], name: str) -> None:
+    """Refuse, as a validator of attrs, what is no attack, before a victim is trained."""
+    if name.partition(":")[0] not in (known := installed("attacks")):
+        raise ValueError(f"{attribute.name!r} must be one of {', '.join(sorted(known))}: {name!r}")
 
 
 def rehearsal_key(attack: str) -> str:
@@ -122,7 +129,3 @@ def _middle(values: Floats, below: int) -> float:
     high = values[min(below + 1, len(values) - 1)]
     middle = low + (high - low) / 2
     return float(middle if middle < high else low)
-
-
-def _bytes(image: Tensor) -> bytes:
-    return image.float().cpu().contiguous().numpy().tobytes()

@@ -9,7 +9,7 @@ from attrs import define, field, validators
 from torch import nn
 
 from ringfence import hookimpl
-from ringfence.calibration import rehearsal_key
+from ringfence.calibration import installed_attack, rehearsal_key
 from ringfence.flags import (
     LARGEST_WINDOW,
     MIN_QUERIES,
@@ -24,7 +24,7 @@ from ringfence_amao import stopping
 from ringfence_amao.anytime import Anytime
 from ringfence_amao.detect import Calibration, Doubt
 from ringfence_amao.phash import BITS
-from ringfence_amao.presets import EPSILON, EPSILONS, LARGE, PRESETS, Name, Preset
+from ringfence_amao.presets import EPSILON, EPSILONS, LARGE, PRESETS, Preset
 from ringfence_amao.respond import Policy, Replies
 from ringfence_amao.train import Crafting, Hardened
 from ringfence_amao.verify import Witness
@@ -46,7 +46,7 @@ class Amao:
     paper = "A Comprehensive Defense Framework against Model Extraction Attacks (AMAO)"
     threat = "clients that send synthetic or surrogate images; each is judged by its own queries"
 
-    preset: Name = field(
+    preset: Literal["ringfence", "paper"] = field(
         default="ringfence",
         metadata={"help": "sets similarity, same_class, suspicion and rule where these are none"},
     )
@@ -84,7 +84,9 @@ class Amao:
         metadata={"help": "flag a TMSP up to it; none: calibrated"},
     )
     calibrate_on: str = field(
-        default="jbdatr", metadata={"help": "attack that is rehearsed to calibrate"}
+        default="jbdatr",
+        validator=installed_attack,
+        metadata={"help": "attack that is rehearsed to calibrate"},
     )
     pool: str = field(
         default="outliers", metadata={"help": "its images: outliers, train, or a data set"}
@@ -210,7 +212,7 @@ class Amao:
         return Replies(run, self._policy(run.image_shape), self.driven_by, self.always)
 
     @hookimpl
-    def make_verifier(self, run: DefenseRun, victim: nn.Module) -> Verifier:
+    def make_verifier(self, run: DefenseRun) -> Verifier:
         """Look for the flips of each client in a suspect."""
         return Witness(run, self.min_pairs, self.innocent, self.share, self.alpha)
 

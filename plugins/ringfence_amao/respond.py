@@ -11,6 +11,7 @@ import torch
 from attrs import define, field, frozen
 from torch import Tensor
 
+from ringfence.answers import refused
 from ringfence.randomness import keyed_draw
 from ringfence.run import DefenseRun
 from ringfence.suspicion import suspected
@@ -54,7 +55,7 @@ class Replies:
 
     def respond(self, queries: Queries, probs: Tensor, verdicts: Sequence[Verdict]) -> Tensor:
         """Return soft labels ``(N, K)``; rows of clients that are not suspected are untouched."""
-        guilty = self._guilty(queries, verdicts)
+        guilty = self._guilty(queries, verdicts) & ~refused(probs)  # nothing to flip, or to keep
         if not guilty.any():
             return probs
         answers = probs.clone()

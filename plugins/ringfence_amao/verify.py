@@ -7,18 +7,15 @@ taken from the controls, not from 1 / K.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import torch
 from attrs import define, field
-from scipy.stats import binom
-from torch import Tensor
 
-from ringfence.images import as_float
-from ringfence.ledger import Ledger
+from ringfence.claims import p_value
 from ringfence.protocols import Oracle
 from ringfence.run import DefenseRun
-from ringfence.types import Evidence, Pairs
+from ringfence.triggers import TriggerSet, hits, shortened, trigger_sets
+from ringfence.types import Evidence
 
 
 @define(eq=False)
@@ -38,56 +35,35 @@ class Witness:
         The score is the largest share of a record that the suspect repeats.
         """
         limit = min(oracle.remaining for oracle in (suspect, *controls))
-        found = [_compare(pairs, suspect, controls) for pairs in self._records(limit)]
-        tried = [(hits / n, self._p(hits, n, others)) for hits, n, others in found]
-        p_value = min((min(1.0, p * len(tried)) for _, p in tried), default=1.0)
+        records = self._records(limit)
+        sizes = [len(one) for one in records]
+        own, *others = [hits(oracle, records) for oracle in (suspect, *controls)]
+        tried = [
+            (own[n] / size, self._p(own[n], size, [known[n] for known in others]))
+            for n, size in enumerate(sizes)
+        ]
+        least = min((min(1.0, p * len(tried)) for _, p in tried), default=1.0)
         score = max((rate for rate, _ in tried), default=0.0)
-        self._report = {"records": len(tried), "pairs": sum(n for _, n, _ in found)}
+        self._report = {"records": len(sizes), "pairs": sum(sizes)}
         guilty = any(rate > self.share and p * len(tried) < self.alpha for rate, p in tried)
-        return Evidence(self.run.store.plugin, score, p_value, guilty)
+        return Evidence(self.run.store.plugin, score, least, guilty)
 
     def report(self) -> Mapping[str, float]:
         """Say how many records and pairs the last suspect was asked for."""
         return self._report
 
-    def _p(self, hits: int, asked: int, others: Sequence[int]) -> float:
+    def _p(self, right: int, asked: int, others: Sequence[int]) -> float:
         """Return how likely an innocent model repeats so many: binomial, at the null's rate.
 
         The null is the worst control's rate, one hit added, and no less than ``innocent``: two
         or three controls say little of how much innocent models differ.
         """
         rate = max([self.innocent, *((other + 1) / (asked + 1) for other in others)])
-        return float(binom.sf(hits - 1, asked, min(rate, 1.0)))
+        return p_value(right, asked, min(rate, 1.0))
 
-    def _records(self, limit: int) -> Iterator[Pairs]:
-        """Yield the flips of each client with enough of them, all together at most ``limit``."""
-        name = self.run.store.plugin
-        records = [
-            pairs
-            for pairs in _by_client(self.run.store.ledger, name)
-            if len(pairs) >= self.min_pairs
-        ]
-        each = max(self.min_pairs, limit // len(records)) if records else 0
-        for pairs in records[: limit // each if each else 0]:
-            yield Pairs(pairs.images[:each], pairs.answers[:each], pairs.clients[:each])
-
-
-def _by_client(ledger: Ledger, plugin: str) -> list[Pairs]:
-    """Return every client's flips, the longest record first."""
-    clients = dict.fromkeys(ledger.pairs(plugin=plugin, kind="flipped").clients)
-    found = [ledger.pairs(client, plugin, "flipped") for client in clients]
-    return sorted(found, key=len, reverse=True)
-
-
-def _compare(
-    pairs: Pairs, suspect: Oracle, controls: Sequence[Oracle]
-) -> tuple[int, int, list[int]]:
-    """Return the suspect's hits, the number of pairs, and each control's hits."""
-    said = [_hits(pairs, oracle) for oracle in (suspect, *controls)]
-    hits, *others = torch.stack(said).tolist()
-    return hits, len(pairs), others
-
-
-def _hits(pairs: Pairs, oracle: Oracle) -> Tensor:
-    answers = oracle.query(as_float(pairs.images))
-    return (answers.argmax(-1) == pairs.answers.argmax(-1)).sum()
+    def _records(self, limit: int) -> list[TriggerSet]:
+        """Return the flips of each client with enough of them, all together at most ``limit``."""
+        store = self.run.store
+        known = trigger_sets(store.ledger.pairs(plugin=store.plugin, kind="flipped"))
+        enough = sorted((one for one in known if len(one) >= self.min_pairs), key=len, reverse=True)
+        return shortened(enough[: limit // self.min_pairs], limit)  # to min_pairs at the least

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from attrs import Attribute, define, field, validators
+from attrs import define, field, validators
 from torch import nn
 
 from ringfence import hookimpl
-from ringfence.calibration import rehearsal_key
+from ringfence.calibration import installed_attack, rehearsal_key
 from ringfence.exposure import ExposedTrainer
 from ringfence.flags import LARGEST_WINDOW, MIN_QUERIES, BinomialNoise, FixedShare, Suspicion
-from ringfence.plugins import installed
 from ringfence.protocols import Detector, Trainer
 from ringfence.run import DefenseRun
 from ringfence_ood.detector import CONFIDENCES, LowConfidence
@@ -19,12 +18,6 @@ from ringfence_ood.threshold import Rehearsed, find
 
 _positive: Any = validators.gt(0)
 _share: Any = validators.and_(validators.gt(0), validators.lt(1))
-
-
-def _attack(_: object, attribute: Attribute[str], name: str) -> None:
-    """Refuse an attack that nobody has before a victim is trained to find that out."""
-    if name not in (known := installed("attacks")):
-        raise ValueError(f"{attribute.name!r} must be one of {', '.join(sorted(known))}: {name!r}")
 
 
 @define(eq=False)
@@ -51,7 +44,7 @@ class Ood:
     )
     calibrate_on: str = field(
         default="knockoffnet",
-        validator=_attack,
+        validator=installed_attack,
         metadata={"help": "attack that is rehearsed to calibrate"},
     )
     pool: str = field(

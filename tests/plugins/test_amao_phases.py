@@ -9,9 +9,8 @@ import pytest
 import torch
 from attrs import define, evolve
 from scipy.stats import binom
-from torch import nn
 
-from ringfence import plugins
+from ringfence import options, plugins
 from ringfence.errors import BadOption
 from ringfence.launch import launch
 from ringfence.testing import check_detector, check_trainer, check_verifier, tiny_experiment
@@ -60,11 +59,16 @@ def test_it_keeps_the_contract_of_verifiers():
 @pytest.mark.parametrize(
     ("option", "value"),
     [("period", 1), ("threshold", 0.0), ("threshold", 1.0), ("mix", 0.0), ("similarity", 1.0),
-     ("epsilon", -0.1), ("temperature", 0.0), ("alpha", 0.0), ("window", 0)],
+     ("epsilon", -0.1), ("temperature", 0.0), ("alpha", 0.0), ("window", 0),
+     ("calibrate_on", "jbdrat")],
 )  # fmt: skip
 def test_an_option_without_meaning_is_refused(option, value):
     with pytest.raises(BadOption, match=f"amao.{option} must be"):
         plugins.build("defenses", "amao", {option: value})
+
+
+def test_its_presets_are_told():
+    assert "paper" in options.describe("preset", options.settable(Amao)["preset"])["type"]
 
 
 def test_a_window_in_which_nobody_could_be_judged_is_refused():
@@ -147,20 +151,21 @@ class Says:
     def query(self, images, clients=None):
         return torch.eye(4)[self.classes[: len(images)]]
 
-    remaining = 10_000
+    remaining: int = 10_000
     num_classes = 4
     clients = ("owner",)
 
 
-def witness(flips, **options):
-    """Return a verifier whose ledger holds flips to class 0 of one client."""
+def witness(flips, times=1, **options):
+    """Return a verifier whose ledger holds flips to class 0 of one client, each so many times."""
     run = tiny_experiment().for_defense("it")
     queries = Queries(torch.rand(flips, 1, 8, 8), ("thief",) * flips, torch.arange(flips))
     answers = torch.eye(4, dtype=torch.float64)[torch.zeros(flips, dtype=torch.int64)]
-    with run.store._store.batch(("thief",)):
-        run.store.mark(queries, torch.arange(flips), "flipped")
-        run.store._store.settle(queries, answers)
-    return Amao(**options).make_verifier(run, nn.Identity())
+    for _ in range(times):
+        with run.store._store.batch(("thief",)):
+            run.store.mark(queries, torch.arange(flips), "flipped")
+            run.store._store.settle(queries, answers)
+    return Amao(**options).make_verifier(run)
 
 
 def repeats(share, of=200):
@@ -189,6 +194,24 @@ def test_a_record_that_is_too_small_accuses_nobody():
 
     assert (few.p_value, few.stolen) == (1, False)
     assert witness(20).verify(repeats(1, 20), [repeats(0, 20)]).stolen
+
+
+def test_an_image_that_was_flipped_twice_counts_once():
+    twice, once = (
+        witness(30, times).verify(repeats(0.2, 30), [repeats(0, 30)]) for times in (2, 1)
+    )
+
+    assert twice == once
+    assert not witness(19, times=2).verify(repeats(1, 38), [repeats(0, 38)]).stolen  # 19 images
+
+
+def test_no_record_is_cut_below_the_least_number_of_flips():
+    judge, thief, innocent = witness(60), repeats(1, 60), [repeats(0, 60)]
+
+    assert judge.verify(evolve(thief, remaining=20), innocent).stolen
+    assert judge.report() == {"records": 1, "pairs": 20}
+    assert not judge.verify(evolve(thief, remaining=19), innocent).stolen
+    assert judge.report() == {"records": 0, "pairs": 0}
 
 
 def test_the_paper_s_threshold_is_asked_for_on_top():

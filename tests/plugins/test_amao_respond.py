@@ -194,6 +194,22 @@ def test_a_hard_label_becomes_the_least_likely_class():
     assert torch.equal(answers.sort(-1).values, probs.sort(-1).values)
 
 
+def test_refused_answers_are_no_part_of_a_group_and_replayed_to_nobody():
+    images, clients, probs = stream(3, 60)
+    silent = torch.arange(60) % 3 == 0
+    plugin = Amao(period=2, scope="all", similarity=0.4, same_class=False, driven_by=("any",))
+    rows = silent.logical_not().nonzero().flatten().tolist()
+
+    mixed, _, told = served(plugin, images, clients, probs.masked_fill(silent[:, None], 0), (60,))
+    alone, _, expected = served(
+        plugin, images[rows], tuple(clients[row] for row in rows), probs[rows], (len(rows),)
+    )
+
+    assert torch.equal(mixed[rows], alone)
+    assert told == expected
+    assert not mixed[silent].any()
+
+
 def test_a_client_that_goes_away_blocks_nobody():
     images, clients, probs = stream(1, 60)
     half = [client == "client-1" for client in clients[:30]] + [False] * 30
