@@ -51,7 +51,7 @@ def test_another_oracle_answers_in_the_victims_place():
     result = run_experiment(run, selected)
 
     assert result["attack"]["queries"] == 100
-    assert result["victim"] == {"accuracy": None, "report": {}}
+    assert result["victim"] == {"accuracy": None, "trainer": None, "report": {}}
     assert result["substitute"]["fidelity"] is None
     assert result["substitute"]["accuracy"] is not None
     assert (result["benign"]["clients"], result["benign"]["queries"]) == (0, 0)
