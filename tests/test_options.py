@@ -23,6 +23,13 @@ class Plugin:
     names: tuple[str, ...] = ()
     maybe: float | None = None
     text: str = ""
+    how: Literal["soft", "hard"] | None = None
+    both: int = field(default=1)
+
+    @both.validator
+    def _fits(self, _, value):
+        if value > 1 and self.on:
+            raise ValueError("'both' must be 1 when it is on")
 
 
 @pytest.mark.parametrize(
@@ -34,6 +41,9 @@ class Plugin:
         ({"maybe": None}, None),
         ({"maybe": 1}, 1.0),
         ({"rule": "paper"}, "paper"),
+        ({"how": "hard"}, "hard"),
+        ({"how": None}, None),
+        ({"both": 2}, 2),
     ],
 )
 def test_right_values_become_the_type_of_the_field(given, expected):
@@ -54,6 +64,7 @@ def test_right_values_become_the_type_of_the_field(given, expected):
         ({"on": 1}, "Option it.on must be of type bool: 1."),
         ({"text": 5}, "Option it.text must be of type str: 5."),
         ({"rule": "exat"}, "No it.rule is named 'exat'. Did you mean 'exact'?"),
+        ({"how": "sotf"}, "No it.how is named 'sotf'. Did you mean 'soft'? Known: hard, soft."),
         ({"names": [1]}, "Option it.names is not a tuple"),
         ({"maybe": "x"}, "Option it.maybe"),
         ({"cuont": 1}, "No option of it is named 'cuont'. Did you mean 'count'?"),
@@ -65,6 +76,11 @@ def test_wrong_values_blame_one_option(given, message):
 
     assert str(caught.value).startswith(message)
     assert caught.value.option == f"it.{next(iter(given))}"
+
+
+def test_options_that_do_not_go_together_are_refused():
+    with pytest.raises(BadOption, match="'both' must be 1 when it is on"):
+        options.instantiate("it", Plugin, {"both": 2, "on": True})
 
 
 def test_options_of_an_instance_include_the_defaults():

@@ -13,6 +13,7 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -108,20 +109,33 @@ def _default(default: Any) -> Any:
 def _checked(name: str, cls: type, field: attrs.Attribute[Any], value: Any) -> Any:
     """Return ``value`` as the field's type, or blame this one option."""
     kind, option = _type(cls, field), _blamed(name, str(field.alias))
-    choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+    choices = _choices(kind)
     if choices and value not in choices:
-        raise UnknownName(option, str(value), map(str, choices), option=option)
+        raise UnknownName(
+            option, str(value), [str(one) for one in choices if one is not None], option=option
+        )
     if typing.get_origin(kind) is tuple and isinstance(value, str):
         value = value.split(",")  # else cattrs takes every letter for an item
     try:
         checked = converter.structure(value, kind)
         if field.validator:
-            field.validator(None, field, checked)
+            with suppress(AttributeError):  # it looks at other options: attrs asks it with all
+                field.validator(None, field, checked)
     except Exception as error:
         if field.metadata.get(SECRET):  # nor does the traceback tell it
             raise BadOption(f"Option {option} {_hidden(error, value)}.", option=option) from None
         raise BadOption(f"Option {option} {_reason(error, kind)}.", option=option) from error
     return checked
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """Return the values that a Literal allows, with None where the option may be left out."""
+    parts = (kind,)
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        parts = typing.get_args(kind)
+    known = [typing.get_args(part) for part in parts if typing.get_origin(part) is typing.Literal]
+    nothing = [(None,) for part in parts if part is types.NoneType]
+    return sum(known + nothing, ()) if known and len(known + nothing) == len(parts) else ()
 
 
 def _blamed(name: str, option: str) -> str:
