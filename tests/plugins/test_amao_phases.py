@@ -223,6 +223,8 @@ def test_the_paper_s_threshold_is_asked_for_on_top():
 def test_the_substitute_is_convicted_and_no_control_is(victims):
     """AMAO's claim as a whole, on digits: seen, answered, recognised; nobody else is."""
     common = {"dataset": "digits", "attack": "jbdatr", "labels": "hard", "budget": 3000}
+    fast = {"training": {"epochs": 80, "batch_size": 128}, "amao": {"attack": "fgsm_rs"}}
+    common |= {"options": fast}
     result = launch({**common, "defense": ("amao",), "threads": 1, "cache": victims})
     said = {(one["suspect"], one["stolen"]) for one in result["evidence"]}
 
