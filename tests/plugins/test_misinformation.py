@@ -264,7 +264,7 @@ def test_the_thief_is_misled_and_the_honest_are_not(trained):
     report = responder.report()
     assert report["nu"] == 1000
     assert report["misinformation_accuracy"] < 0.05
-    assert 0 <= report["validation_loss"] <= 0.005
+    assert 0 <= report["validation_loss"] < 0.005 + 1e-9
     assert report["validation_share"] < 0.05
     honest, told = answers(responder, run, victim, run.validation.images)
     assert ((honest - told).abs().sum(-1) < 0.1).double().mean() > 0.9
@@ -383,8 +383,8 @@ def test_an_option_without_meaning_is_refused(option, value):
 def test_the_thief_loses_and_benign_clients_hardly(victims):
     """The paper's claim on digits, beside the same victim without misinformation."""
     training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/misinformation.md
-    common = {"dataset": "digits", "threads": 1, "cache": victims, "budget": 1000}
-    common["options"] = {"training": training, "knockoffnet": {"epochs": 30}}
+    common = {"dataset": "digits", "attack": "knockoffnet", "threads": 1, "cache": victims}
+    common |= {"budget": 1000, "options": {"training": training, "knockoffnet": {"epochs": 30}}}
 
     plain = launch(common)
     misled = launch({**common, "defense": ("misinformation",)})
@@ -392,9 +392,8 @@ def test_the_thief_loses_and_benign_clients_hardly(victims):
 
     assert misled["substitute"]["accuracy"] < plain["substitute"]["accuracy"] - 0.2
     assert misled["responders"]["misinformation"]["changed"] > 0.5
-    assert report["validation_loss"] <= 0.005
+    assert report["validation_loss"] < 0.005 + 1e-9
     assert report["misinformation_accuracy"] < 0.01
-    assert (
-        misled["victim"]["accuracy"] - misled["benign"]["accuracy"] < 0.03
-    )  # 200 images chose tau
+    lost = misled["victim"]["accuracy"] - misled["benign"]["accuracy"]
+    assert lost < 0.03  # more than on the 200 images that chose tau
     assert misled["benign"]["changed"] < 0.03

@@ -204,7 +204,8 @@ def test_any_energy_is_a_threshold():
 def test_exposure_makes_letters_stand_out_and_the_thief_is_found_at_once(victims):
     """On digits: signs teach the victim to be unsure of letters; no benign client is suspected."""
     training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/ood.md
-    common = {"dataset": "digits", "threads": 1, "cache": victims, "defense": ("ood",)}
+    common = {"dataset": "digits", "attack": "knockoffnet", "threads": 1}
+    common |= {"cache": victims, "defense": ("ood",)}
     few = {"budget": 600, "options": {"training": training, "knockoffnet": {"epochs": 1}}}
     found = {}
     for weight in (0.0, 1.0):
