@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from ringfence_amao import Amao
 from ringfence_amao.anytime import Anytime
 from ringfence_amao.presets import EPSILONS
 
+DOCS = Path(__file__).parents[2] / "docs"
 GIVEN = {"threshold": 0.5, "min_queries": 5, "window": 8}
 
 
@@ -236,3 +239,41 @@ def test_the_substitute_is_convicted_and_no_control_is(victims):
     assert said == {
         ("substitute", True), ("control:independent", False), ("control:undefended", False)
     }  # fmt: skip
+
+
+def rows_of_the_page():
+    """Yield the rows of the table in docs/plugins/amao.md."""
+    found = json.loads((DOCS / "results" / "amao-digits.json").read_text())
+    thief, *controls = found["evidence"]
+    told, victim = found["responders"]["amao"]["report"], found["victim"]
+    detector = found["detectors"]["amao"]
+    cells = {
+        "victim: clean, validation under PGD-20": (
+            f"{victim['accuracy']:.3f}, {victim['report']['robust_accuracy']:.3f}"
+        ),
+        "substitute: accuracy, fidelity": (
+            f"{found['substitute']['accuracy']:.3f}, {found['substitute']['fidelity']:.3f}"
+        ),
+        "detector: balanced accuracy, false positives per query": (
+            f"{detector['accuracy']:.3f}, {detector['fpr']:.3f}"
+        ),
+        "thief suspected after": f"{detector['first_alarm']} queries",
+        "its answers flipped, replayed, of those after that": (
+            f"{100 * told['flipped_rate']:.1f} %, {100 * told['replayed_rate']:.1f} %"
+        ),
+        "its answers changed, of all": f"{100 * found['attack']['changed']:.1f} %",
+        "flips that the substitute repeats; p-value": (
+            f"{100 * thief['score']:.0f} %; {thief['p_value']:.0e}"
+        ),
+        "controls convicted": f"{sum(one['stolen'] for one in controls)} of {len(controls)}",
+        "benign clients suspected, benign answers changed": (
+            f"{found['benign']['suspected']:.0f}, {found['benign']['changed']:.0f}"
+        ),
+    }
+    return [f"| {name} | {cell} |" for name, cell in cells.items()]
+
+
+def test_the_page_says_what_the_result_file_says():
+    page = (DOCS / "plugins" / "amao.md").read_text()
+
+    assert [row for row in rows_of_the_page() if row not in page] == []
