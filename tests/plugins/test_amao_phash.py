@@ -32,7 +32,7 @@ def bits(hashes):
 
 def batch(pixels):
     """Return float images ``(N, C, H, W)`` of uint8 ``(N, H, W[, 3])``."""
-    images = torch.from_numpy(np.ascontiguousarray(pixels))
+    images = torch.tensor(pixels)
     images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
     return images.float() / 255
 
