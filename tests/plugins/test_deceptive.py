@@ -228,7 +228,7 @@ def test_the_thief_does_better_with_the_argmax_and_benign_top_classes_stay(victi
     """The claims of the paper, on digits: no benign label changes, probabilities help no more."""
     training = {"epochs": 40, "batch_size": 256, "shift": 1}  # as in docs/plugins/deceptive.md
     common = {"dataset": "digits", "threads": 1, "cache": victims, "defense": ("deceptive",)}
-    common["options"] = {"training": training}
+    common |= {"attack": "knockoffnet", "options": {"training": training}}
     argmax = {"training": training, "knockoffnet": {"argmax": True}}
 
     plain = launch({**common, "defense": ()})
