@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 Result = Mapping[str, Any]
@@ -11,12 +11,20 @@ MARK = "given_victim"  #: the victim was the user's own model
 SUBSTITUTE = "substitute"  #: the suspect that is no control
 
 
+def change(key: str) -> Callable[[Result], float | None]:
+    """Return what says how far the attacker's answers were changed; ``key``: changed or l1.
+
+    None in files that were written before the whole guard's changes stood there.
+    """
+    return lambda result: result["attack"].get(key)
+
+
 def trained(result: Result) -> str | None:
     """Return how the victim was: plain, given, or the defense that did; None: no victim."""
     victim = result["victim"]
     if victim["accuracy"] is None:
         return None
-    return GIVEN if MARK in result["run"]["marks"] else victim["trainer"] or PLAIN
+    return GIVEN if MARK in result["run"]["marks"] else victim.get("trainer") or PLAIN
 
 
 def first_alarm(result: Result) -> int | None:
