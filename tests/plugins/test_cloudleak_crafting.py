@@ -122,8 +122,12 @@ def test_images_stay_in_the_box_and_get_better(solver, eps):
 
 @pytest.mark.parametrize(
     ("mu", "eps", "normalised"),
-    [(1e-4, None, True), (1e-3, None, True), (1e-2, None, True), (1e-3, 0.2, True)]
-    + [(1e-3, None, False), (1e-2, 0.2, False)],
+    [
+        *[(mu, None, True) for mu in (1e-4, 1e-3, 1e-2)],
+        (1e-3, 0.2, True),
+        (1e-3, None, False),
+        (1e-2, 0.2, False),
+    ],
 )
 def test_the_batched_solver_gets_at_least_nearly_as_low_as_l_bfgs_b(mu, eps, normalised):
     objective = Objective(network(width=24), mu, eps, normalised)
