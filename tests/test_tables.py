@@ -201,7 +201,51 @@ def recovered(result):
     return run["labels"], "".join(run["defense"]) or "none", "".join(run["recovery"]) or argmax
 
 
+STARTS = {
+    "default": {},
+    "`pretrain_task=rotation`": {"pretrain_task": "rotation"},
+    "`pretrain_on=nothing`": {"pretrain_on": "nothing"},
+    "`rounds=1`": {"rounds": 1},
+    "`choose=confidence`": {"choose": "confidence"},
+    "`guides=pool`": {"guides": "pool"},
+}
+
+
+def leak_rows():
+    results = read("cloudleak-digits")
+    default = {"pretrain_on": "pool", "pretrain_task": "labels", "rounds": 5}
+    default |= {"choose": "random", "guides": "seeds"}
+    for label, other in STARTS.items():
+        own = [r for r in results if (default | other).items() <= leaked(r).items()]
+        zero = percent(own, "attack", "report", "hinge_zero")
+        yield f"| {label} | {percent(own, 'substitute', 'accuracy')} | {zero} |"
+
+
+def leaked(result):
+    return result["run"]["options"]["cloudleak"]
+
+
+def leak_box_rows():
+    for label, eps in (("any", 1.0), ("0.25", 0.25), ("0.04", 0.04)):
+        own = [r for r in read("cloudleak-eps-digits") if leaked(r)["eps"] == eps]
+        cells = [percent(own, part, "accuracy") for part in ("victim", "substitute")]
+        yield f"| {label} | {' | '.join(cells)} | {percent(own, 'attack', 'report', 'hinge_zero')} |"
+
+
+def leak_mnist_rows():
+    for labels, published in (("hard", "83.72"), ("soft", "86.36")):
+        own = [r for r in read("cloudleak-mnist") if r["run"]["labels"] == labels]
+        if own:
+            seeds = ", ".join(str(r["run"]["seed"]) for r in own)
+            cells = [percent(own, "victim", "accuracy")]
+            cells += [percent(own, "substitute", name) for name in ("accuracy", "fidelity")]
+            yield f"| {labels} | {seeds} | {' | '.join(cells)} | {published} |"
+
+
 TABLES = {
+    "CloudLeak, MNIST": ("cloudleak", leak_mnist_rows),
+    "CloudLeak's box, digits": ("cloudleak", leak_box_rows),
+    "CloudLeak's start, digits": ("cloudleak", leak_rows),
     "recovered, digits": ("ddae", ddae_rows),
     "growth, digits": ("jbdatr", grown_rows),
     "alarms, digits": ("prada", lambda: prada_rows("prada-digits", ("paper", "release"))),

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from attrs import define, evolve, field
+from plugins.thefts import TRAINING
 from safetensors.torch import save_file
 from torch import nn
 
@@ -585,12 +586,11 @@ class Sender:
 
 
 @pytest.mark.slow
-def test_it_steals_digits_better_than_noise_does_and_more_with_more_queries(tmp_path):
-    """The claims of the paper, on digits; the victim's training as in docs/plugins."""
-    training = {"epochs": 40, "batch_size": 256, "shift": 1}
-    common = {"dataset": "digits", "threads": 1, "cache": tmp_path, "benign_clients": 0}
+def test_it_steals_digits_better_than_noise_does_and_more_with_more_queries(victims):
+    """The claims of the paper, on digits."""
+    common = {"dataset": "digits", "threads": 1, "cache": victims, "benign_clients": 0}
     start = {"pretrain_epochs": 3}  # to be quick
-    common |= {"attack": "cloudleak", "options": {"training": training, "cloudleak": start}}
+    common |= {"attack": "cloudleak", "options": {"training": TRAINING, "cloudleak": start}}
 
     def stolen(plugin=None, **given):
         run, selected = prepare(Choice(**options.check("run", Choice, {**common, **given})))
