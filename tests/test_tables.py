@@ -95,6 +95,24 @@ def ood_rows():
             yield f"| {victim} | {label} | {accuracy} | {f1} | {auroc} | {fpr} |"
 
 
+def misled_rows():
+    results = read("misinformation-digits")
+    for label, kind in (("none", (0, 0)), ("exposure alone", (1, 1)), ("misinformation", (1, 0))):
+        for thief in ("sgd", "adam"):
+            own = [r for r in results if misled(r) == (*kind, thief)]
+            places = [("substitute", "accuracy"), ("victim", "accuracy"), ("benign", "accuracy")]
+            told = " | ".join(percent(own, *place) for place in places)
+            changed = (
+                "-" if kind != (1, 0) else percent(own, "responders", "misinformation", "changed")
+            )
+            yield f"| {label} | {'Adam' if thief == 'adam' else 'default'} | {told} | {changed} |"
+
+
+def misled(result):
+    run = result["run"]
+    return len(run["defense"]), len(run["skip"]), run["options"]["knockoffnet"]["optimizer"]
+
+
 def watched(result):
     options = result["run"]["options"]["ood"]
     return options["score"], options["exposure"]
@@ -229,7 +247,8 @@ def leak_box_rows():
     for label, eps in (("any", 1.0), ("0.25", 0.25), ("0.04", 0.04)):
         own = [r for r in read("cloudleak-eps-digits") if leaked(r)["eps"] == eps]
         cells = [percent(own, part, "accuracy") for part in ("victim", "substitute")]
-        yield f"| {label} | {' | '.join(cells)} | {percent(own, 'attack', 'report', 'hinge_zero')} |"
+        cells.append(percent(own, "attack", "report", "hinge_zero"))
+        yield f"| {label} | {' | '.join(cells)} |"
 
 
 def leak_mnist_rows():
@@ -256,6 +275,7 @@ TABLES = {
     "recipes, MNIST": ("knockoffnet", lambda: recipe_rows("knockoffnet-recipes-mnist")),
     "thieves, digits": ("deceptive", deceptive_rows),
     "detection, digits": ("ood", ood_rows),
+    "misled thieves, digits": ("misinformation", misled_rows),
 }
 
 
