@@ -243,7 +243,7 @@ def test_the_substitute_is_convicted_and_no_control_is(victims):
 
 def rows_of_the_page():
     """Yield the rows of the table in docs/plugins/amao.md."""
-    found = json.loads((DOCS / "results" / "amao-digits.json").read_text())
+    found = json.loads((DOCS / "results" / "amao-digits.jsonl").read_text())
     thief, *controls = found["evidence"]
     told, victim = found["responders"]["amao"]["report"], found["victim"]
     detector = found["detectors"]["amao"]
