@@ -105,6 +105,11 @@ class Ddae:
     repeats: int = field(
         default=5, validator=_positive, metadata={"help": "meta-classifiers, of which one is kept"}
     )
+    steps: int = field(
+        default=400,
+        validator=_positive,
+        metadata={"help": "of a meta-classifier, at least; ten epochs if these are more"},
+    )
     pairs: int = field(
         default=50_000,
         validator=validators.ge(2),

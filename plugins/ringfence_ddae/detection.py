@@ -23,8 +23,7 @@ from ringfence_ddae.simulation import Guarded
 
 HIDDEN = 20
 LR = 1e-3
-EPOCHS = 10  #: at least
-STEPS = 400  #: at least: few shadow models need more epochs, or no score is far from 0
+EPOCHS = 10
 
 
 @frozen(eq=False)
@@ -58,13 +57,20 @@ def restored(state: dict[str, Any], num_classes: int) -> Meta:
 
 
 def train(
-    run: AttackRun, learn: Sequence[Guarded], validate: Sequence[Guarded], repeats: int
+    run: AttackRun,
+    learn: Sequence[Guarded],
+    validate: Sequence[Guarded],
+    repeats: int,
+    steps: int,
 ) -> Meta:
-    """Return the best of all epochs by AUC on ``validate``; by loss where that is equal."""
+    """Return the best of all epochs by AUC on ``validate``; by loss where that is equal.
+
+    ``steps`` are the fewest of one repeat: with few models, each is seen more often an epoch.
+    """
     tried = (
         (_rank(meta, validate), deepcopy(meta.state()))
         for repeat in range(repeats)
-        for meta in _epochs(run, learn, run.generator(f"meta/{repeat}"))
+        for meta in _epochs(run, learn, steps, run.generator(f"meta/{repeat}"))
     )
     _, best = max(tried, key=itemgetter(0))
     return restored(best, run.num_classes)
@@ -92,13 +98,20 @@ def _scores(meta: Meta, guarded: Sequence[Guarded]) -> tuple[Tensor, Tensor]:
     return meta.score(clean), meta.score(sent)
 
 
-def _epochs(run: AttackRun, guarded: Sequence[Guarded], random: Generator) -> Iterator[Meta]:
+def _epochs(
+    run: AttackRun, guarded: Sequence[Guarded], steps: int, random: Generator
+) -> Iterator[Meta]:
     """Yield classifier and image after each epoch, of one model a step."""
     image = _noise(run, random).requires_grad_()
     net = blank(run.num_classes).to(run.device)
     optimizer = torch.optim.Adam([image, *net.parameters()], lr=LR, fused=True)
-    for _ in range(max(EPOCHS, -(-STEPS // len(guarded)))):
-        for number in torch.randperm(len(guarded), generator=random, device=random.device).tolist():
+    rounds = -(-steps // (EPOCHS * len(guarded)))
+    for _ in range(EPOCHS):
+        orders = [
+            torch.randperm(len(guarded), generator=random, device=random.device)
+            for _ in range(rounds)
+        ]
+        for number in torch.cat(orders).tolist():
             loss = _loss(net, image, guarded[number])
             optimizer.zero_grad()
             loss.backward()

@@ -98,7 +98,12 @@ class Preparation:
         count = max(1, min(ENSEMBLE, len(shadows) // 4)) if beside else 0
         own = [shadow.model for shadow in shadows[:count]]
         effort = Effort(
-            options.warmup, options.repeats, options.pairs, options.passes, options.balance
+            options.warmup,
+            options.repeats,
+            options.steps,
+            options.pairs,
+            options.passes,
+            options.balance,
         )
         rehearsed = [
             rehearse(self.run, defense, shadows[count:], own, format, effort, key)

@@ -28,6 +28,7 @@ class Effort:
 
     warmup: int  #: pool images that each client sends first
     repeats: int  #: of the meta-classifier
+    steps: int  #: of one of them, at least
     pairs: int  #: answers that the restorer learns from
     passes: int  #: epochs of the restorer
     balance: bool | None  #: whether half of them are changed ones; none: unless ``own`` is there
@@ -92,7 +93,7 @@ def _learnt(
     report: dict[str, float] = {}
     meta = None
     if format != HARD:
-        meta = detection.train(run, known[checks:], known[:checks], effort.repeats)
+        meta = detection.train(run, known[checks:], known[:checks], effort.repeats, effort.steps)
         report["auc"] = detection.auc(meta, test)
     random = run.generator("restorer")
     net = network(run.num_classes, beside=bool(own)).to(run.device)

@@ -31,7 +31,7 @@ from ringfence_ddae.simulation import Pairs, balanced, collect, guard, posterior
 from ringfence_deceptive.reverse_sigmoid import bend
 
 QUICK = {"shadows": 6, "images": 8, "epochs": 1, "repeats": 1, "pairs": 200, "passes": 1}
-QUICK |= {"warmup": 5, "model": "substitute"}
+QUICK |= {"warmup": 5, "steps": 1, "model": "substitute"}
 FORMATS = ["soft", "hard", "top2", "round1"]
 
 
@@ -378,7 +378,7 @@ def test_the_classifier_tells_what_can_be_told(bends, wanted):
     everyone = [Known(bends, 3.0 + 0.1 * n) for n in range(24)]
     torch.manual_seed(0)
 
-    meta = detection.train(run, everyone[:12], everyone[12:16], 3)
+    meta = detection.train(run, everyone[:12], everyone[12:16], 3, 400)
 
     assert detection.auc(meta, everyone[16:]) == wanted
     assert meta.image.shape == (1, 1, 8, 8)
@@ -498,6 +498,7 @@ def test_options_that_are_told_are_rehearsed():
         ({"images": 1}, "ddae.images must be"),
         ({"warmup": -1}, "ddae.warmup must be"),
         ({"passes": 0}, "ddae.passes must be"),
+        ({"steps": 0}, "ddae.steps must be"),
     ],
     ids=str,
 )
