@@ -13,7 +13,8 @@ def max_softmax(logits: Tensor, temperature: float = 1.0) -> Tensor:
 
     Hendrycks and Gimpel, ICLR 2017; with a temperature AMAO's TMSP, Eq. 8.
     """
-    return (logits.double() / temperature).softmax(-1).amax(-1)
+    scores = logits.double()
+    return (scores if temperature == 1 else scores / temperature).softmax(-1).amax(-1)
 
 
 def negative_energy(logits: Tensor) -> Tensor:

@@ -92,36 +92,36 @@ class Suspicion:
 
     def judge(self, queries: Queries, flagged: Tensor) -> Tensor:
         """Return ``(N,)`` bool: the row's client is suspected from here on, or was before."""
-        clients, own = zip(*queries.by_client(), strict=True)
-        sizes = np.array([len(rows) for rows in own])
-        order = torch.cat(own).cpu().numpy()
-        states = [self.store.state(client, Flags) for client in clients]
-        flags = flagged.cpu().numpy()[order]
-        seen, count = (self._last if self.window else _all)(states, flags, sizes)
+        groups = _Groups.of(queries.clients)
+        states = [self.store.state(client, Flags) for client in groups.clients]
+        flags = flagged.cpu().numpy()[groups.order]
+        seen, count = (self._last if self.window else _all)(states, flags, groups)
         guilty = (seen >= self.min_queries) & (count > self.limits(seen))
-        guilty = _from_then_on(guilty, sizes, np.array([state.suspected for state in states]))
-        self._remember(states, flags, sizes, guilty)
-        rows = np.empty(len(order), np.bool_)
-        rows[order] = guilty
+        guilty = _from_then_on(guilty, states, groups)
+        self._remember(states, flags, guilty, groups)
+        rows = np.empty_like(guilty)
+        rows[groups.order] = guilty
         return torch.from_numpy(rows).to(flagged.device)
 
-    def _last(self, states: Sequence[Flags], flags: Bools, sizes: Ints) -> tuple[Ints, Ints]:
+    def _last(self, states: Sequence[Flags], flags: Bools, groups: _Groups) -> tuple[Ints, Ints]:
         """Return for each row how many queries its window holds, and how many flags."""
         assert self.window
         before = [np.frombuffer(state.recent.encode(), np.uint8) == ord("1") for state in states]
-        news = np.split(flags, sizes.cumsum()[:-1])
+        news = np.split(flags, groups.ends[:-1])
         parts = [part for both in zip(before, news, strict=True) for part in both]
-        sums = _sums(np.concatenate(parts))
-        starts = _starts(np.array([len(part) for part in parts]))
-        ends = np.repeat(starts[1::2], sizes) + _places(sizes) + 1
-        begins = np.maximum(np.repeat(starts[::2], sizes), ends - self.window)
+        sums = np.concatenate([[0], np.concatenate(parts).cumsum()])
+        stops = np.array([len(part) for part in parts]).cumsum()
+        lengths = np.array([len(part) for part in before])
+        ends = stops[::2][groups.own] + groups.place + 1
+        begins = np.maximum((stops[::2] - lengths)[groups.own], ends - self.window)
         return ends - begins, sums[ends] - sums[begins]
 
-    def _remember(self, states: Sequence[Flags], flags: Bools, sizes: Ints, guilty: Bools) -> None:
-        ends = sizes.cumsum()
-        for state, end, size in zip(states, ends.tolist(), sizes.tolist(), strict=True):
-            own = flags[end - size : end]
-            state.seen += size
+    def _remember(
+        self, states: Sequence[Flags], flags: Bools, guilty: Bools, groups: _Groups
+    ) -> None:
+        for state, start, end in zip(states, groups.starts, groups.ends, strict=True):
+            own = flags[start:end]
+            state.seen += len(own)
             state.flagged += int(own.sum())
             state.suspected = bool(guilty[end - 1])
             if self.window:
@@ -129,33 +129,47 @@ class Suspicion:
                 state.recent = (state.recent + text)[-self.window :]
 
 
-def _all(states: Sequence[Flags], flags: Bools, sizes: Ints) -> tuple[Ints, Ints]:
+@frozen(eq=False)
+class _Groups:
+    """The rows of a batch, sorted by client; a client's own stay in the order sent."""
+
+    clients: list[str]
+    order: Ints  #: ``(N,)`` the rows, sorted
+    own: Ints  #: ``(N,)`` whose each sorted row is, a number of ``clients``
+    starts: Ints  #: where each client's rows begin among the sorted ones
+    ends: Ints
+
+    @classmethod
+    def of(cls, clients: Sequence[str]) -> _Groups:
+        numbers = {client: number for number, client in enumerate(dict.fromkeys(clients))}
+        own = np.fromiter(map(numbers.__getitem__, clients), np.int64, len(clients))
+        order = own.argsort(kind="stable")
+        sizes = np.bincount(own)
+        ends = sizes.cumsum()
+        return cls(list(numbers), order, own[order], ends - sizes, ends)
+
+    @property
+    def place(self) -> Ints:
+        """Each sorted row's place among those of its client, from 0."""
+        return np.arange(len(self.own)) - self.starts[self.own]
+
+    def sums(self, values: Bools) -> Ints:
+        """Return how many of its client's values up to each sorted row are true, ``(N,)``."""
+        sums = values.cumsum()
+        before: Ints = sums[self.starts] - values[self.starts]
+        return sums - before[self.own]
+
+
+def _all(states: Sequence[Flags], flags: Bools, groups: _Groups) -> tuple[Ints, Ints]:
     """Return for each row how many queries its client has sent with it, and how many flags."""
-    seen, flagged = (
-        np.repeat([getattr(state, name) for state in states], sizes) for name in ("seen", "flagged")
-    )
-    sums, starts = _sums(flags), np.repeat(_starts(sizes), sizes)
-    return seen + _places(sizes) + 1, flagged + sums[1:] - sums[starts]
+    seen = np.array([state.seen for state in states])
+    flagged = np.array([state.flagged for state in states])
+    return seen[groups.own] + groups.place + 1, flagged[groups.own] + groups.sums(flags)
 
 
-def _from_then_on(guilty: Bools, sizes: Ints, before: Bools) -> Bools:
-    """Return ``guilty`` with all later rows of the same client, and all of those of ``before``."""
-    sums, starts = _sums(guilty), np.repeat(_starts(sizes), sizes)
-    found: Bools = (sums[1:] > sums[starts]) | np.repeat(before, sizes)
-    return found
-
-
-def _sums(values: Bools) -> Ints:
-    """Return how many of the first 0, 1, .. N values are true, ``(N + 1,)``."""
-    return np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-
-
-def _starts(sizes: Ints) -> Ints:
-    """Return where each part begins."""
-    starts: Ints = sizes.cumsum() - sizes
-    return starts
-
-
-def _places(sizes: Ints) -> Ints:
-    """Return each row's place within its own part, from 0."""
-    return np.arange(sizes.sum()) - np.repeat(_starts(sizes), sizes)
+def _from_then_on(guilty: Bools, states: Sequence[Flags], groups: _Groups) -> Bools:
+    """Return ``guilty`` with all later rows of the same client, and all of a known suspect's."""
+    before = np.array([state.suspected for state in states])
+    if not (guilty.any() or before.any()):
+        return guilty
+    return before[groups.own] | (groups.sums(guilty) > 0)
