@@ -7,7 +7,8 @@ Limits that hold at any number of looks make the first kind anytime-valid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,84 +93,47 @@ class Suspicion:
 
     def judge(self, queries: Queries, flagged: Tensor) -> Tensor:
         """Return ``(N,)`` bool: the row's client is suspected from here on, or was before."""
-        groups = _Groups.of(queries.clients)
-        states = [self.store.state(client, Flags) for client in groups.clients]
-        flags = flagged.cpu().numpy()[groups.order]
-        seen, count = (self._last if self.window else _all)(states, flags, groups)
-        guilty = (seen >= self.min_queries) & (count > self.limits(seen))
-        guilty = _from_then_on(guilty, states, groups)
-        self._remember(states, flags, guilty, groups)
-        rows = np.empty_like(guilty)
-        rows[groups.order] = guilty
-        return torch.from_numpy(rows).to(flagged.device)
+        flags = flagged.cpu().numpy()
+        suspected = np.empty_like(flags)
+        for client, rows in _rows(queries):
+            suspected[rows] = self._count(self.store.state(client, Flags), flags[rows])
+        return torch.from_numpy(suspected).to(flagged.device)
 
-    def _last(self, states: Sequence[Flags], flags: Bools, groups: _Groups) -> tuple[Ints, Ints]:
-        """Return for each row how many queries its window holds, and how many flags."""
+    def _count(self, state: Flags, flags: Bools) -> Bools:
+        """Count one client's new flags; return from which of them on it is suspected."""
+        seen, count = self._last(state, flags) if self.window else _all(state, flags)
+        guilty: Bools = count > self.limits(seen)
+        guilty[: max(0, self.min_queries - 1 - state.seen)] = False
+        if state.suspected or guilty.any():
+            guilty[0 if state.suspected else guilty.argmax() :] = True
+        state.seen += len(flags)
+        state.flagged += int(np.count_nonzero(flags))
+        state.suspected = bool(guilty[-1])
+        return guilty
+
+    def _last(self, state: Flags, flags: Bools) -> tuple[Ints, Ints]:
+        """Return how many queries the window holds at each new one, and how many flags."""
         assert self.window
-        before = [np.frombuffer(state.recent.encode(), np.uint8) == ord("1") for state in states]
-        news = np.split(flags, groups.ends[:-1])
-        parts = [part for both in zip(before, news, strict=True) for part in both]
-        sums = np.concatenate([[0], np.concatenate(parts).cumsum()])
-        stops = np.array([len(part) for part in parts]).cumsum()
-        lengths = np.array([len(part) for part in before])
-        ends = stops[::2][groups.own] + groups.place + 1
-        begins = np.maximum((stops[::2] - lengths)[groups.own], ends - self.window)
+        before = np.frombuffer(state.recent.encode(), np.uint8) == ord("1")
+        sums = np.concatenate([[0], np.concatenate([before, flags]).cumsum()])
+        ends = np.arange(len(before) + 1, len(sums))
+        begins = np.maximum(0, ends - self.window)
+        news = (flags[-self.window :] + np.uint8(ord("0"))).tobytes().decode()
+        state.recent = (state.recent + news)[-self.window :]
         return ends - begins, sums[ends] - sums[begins]
 
-    def _remember(
-        self, states: Sequence[Flags], flags: Bools, guilty: Bools, groups: _Groups
-    ) -> None:
-        for state, start, end in zip(states, groups.starts, groups.ends, strict=True):
-            own = flags[start:end]
-            state.seen += len(own)
-            state.flagged += int(own.sum())
-            state.suspected = bool(guilty[end - 1])
-            if self.window:
-                text = (own[-self.window :] + np.uint8(ord("0"))).tobytes().decode()
-                state.recent = (state.recent + text)[-self.window :]
+
+def _all(state: Flags, flags: Bools) -> tuple[Ints, Ints]:
+    """Return how many queries there were with each new one, and how many flags."""
+    return np.arange(state.seen + 1, state.seen + len(flags) + 1), state.flagged + flags.cumsum()
 
 
-@frozen(eq=False)
-class _Groups:
-    """The rows of a batch, sorted by client; a client's own stay in the order sent."""
-
-    clients: list[str]
-    order: Ints  #: ``(N,)`` the rows, sorted
-    own: Ints  #: ``(N,)`` whose each sorted row is, a number of ``clients``
-    starts: Ints  #: where each client's rows begin among the sorted ones
-    ends: Ints
-
-    @classmethod
-    def of(cls, clients: Sequence[str]) -> _Groups:
-        numbers = {client: number for number, client in enumerate(dict.fromkeys(clients))}
-        own = np.fromiter(map(numbers.__getitem__, clients), np.int64, len(clients))
-        order = own.argsort(kind="stable")
-        sizes = np.bincount(own)
-        ends = sizes.cumsum()
-        return cls(list(numbers), order, own[order], ends - sizes, ends)
-
-    @property
-    def place(self) -> Ints:
-        """Each sorted row's place among those of its client, from 0."""
-        return np.arange(len(self.own)) - self.starts[self.own]
-
-    def sums(self, values: Bools) -> Ints:
-        """Return how many of its client's values up to each sorted row are true, ``(N,)``."""
-        sums = values.cumsum()
-        before: Ints = sums[self.starts] - values[self.starts]
-        return sums - before[self.own]
-
-
-def _all(states: Sequence[Flags], flags: Bools, groups: _Groups) -> tuple[Ints, Ints]:
-    """Return for each row how many queries its client has sent with it, and how many flags."""
-    seen = np.array([state.seen for state in states])
-    flagged = np.array([state.flagged for state in states])
-    return seen[groups.own] + groups.place + 1, flagged[groups.own] + groups.sums(flags)
-
-
-def _from_then_on(guilty: Bools, states: Sequence[Flags], groups: _Groups) -> Bools:
-    """Return ``guilty`` with all later rows of the same client, and all of a known suspect's."""
-    before = np.array([state.suspected for state in states])
-    if not (guilty.any() or before.any()):
-        return guilty
-    return before[groups.own] | (groups.sums(guilty) > 0)
+def _rows(queries: Queries) -> Iterator[tuple[str, Any]]:
+    """Yield each client with an index of its rows on the CPU."""
+    if len(set(queries.clients)) == 1:
+        yield queries.clients[0], slice(None)
+        return
+    clients, own = zip(*queries.by_client(), strict=True)
+    rows = torch.cat(own).cpu().split([len(part) for part in own])  # one transfer
+    for client, part in zip(clients, rows, strict=True):
+        yield client, part.numpy()
