@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ringfence.store import MemoryStore
+from ringfence.protocols import Store
 
 #: US dollars per query: 1.50 for a thousand, the list price of the large image services
 PRICE = 0.0015
@@ -18,7 +18,7 @@ def attack_cost(queries: int, stages: Mapping[str, float]) -> dict[str, float | 
 
 
 def defense_cost(
-    clock: Mapping[str, float], queries: int, clients: int, store: MemoryStore
+    clock: Mapping[str, float], queries: int, clients: int, store: Store
 ) -> dict[str, float | None]:
     """Return the operator's bill, ``queries`` and ``clients`` being all that were answered.
 

@@ -18,6 +18,7 @@ from ringfence import artifact, options
 from ringfence.errors import BadEvidence
 from ringfence.experiment import Experiment
 from ringfence.ledger import Ledger
+from ringfence.protocols import MarkedAnswers
 
 FOLDER = "ledger"
 SCHEMA = 1
@@ -42,7 +43,7 @@ class Exhibit:
     """A ledger and where it comes from."""
 
     origin: Origin
-    ledger: Ledger
+    ledger: MarkedAnswers
 
     @classmethod
     def of_run(cls, run: Experiment) -> Exhibit:

@@ -13,7 +13,7 @@ from ringfence import provenance
 from ringfence.cache import Cache
 from ringfence.fingerprint import fingerprint
 from ringfence.oracles import Local
-from ringfence.protocols import OracleSource
+from ringfence.protocols import OracleSource, Store
 from ringfence.randomness import Streams
 from ringfence.recipe import Recipe
 from ringfence.rehearsal import LoadImages, Rehearse, load_nothing
@@ -48,7 +48,7 @@ class Experiment:
     threads: int | None = None
     spec: Mapping[str, Any] = field(factory=dict)  #: what the user selected, plain values
     oracle: OracleSource = field(factory=Local)
-    store: MemoryStore = field(factory=MemoryStore)
+    store: Store = field(factory=MemoryStore)
     metrics: Mapping[str, Callable[..., Mapping[str, Any]]] = field(factory=dict)
     cache: Cache = field(factory=Cache)
     load_images: LoadImages = load_nothing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -86,7 +86,7 @@ class Ledger:
             for marks in self._marks
         ]
 
-    def load(self, dumped: list[Mapping[str, Any]]) -> None:
+    def load(self, dumped: Sequence[Mapping[str, Any]]) -> None:
         """Replace all marks by those of a dump."""
         self._marks, self._index = [], {}
         for one in dumped:

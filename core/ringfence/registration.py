@@ -24,7 +24,7 @@ from ringfence.errors import BadEvidence
 from ringfence.exhibit import Exhibit
 from ringfence.experiment import Experiment
 from ringfence.fingerprint import commitment
-from ringfence.ledger import Ledger
+from ringfence.protocols import MarkedAnswers
 
 FILE = "registration.json"
 SCHEME = "ringfence-sha256-1"
@@ -107,7 +107,7 @@ def read(file: Path) -> Registration | None:
         raise BadEvidence(f"{file} cannot be read as a registration ({why}).") from error
 
 
-def check(found: Registration, ledger: Ledger, weights: Mapping[str, Tensor] | None) -> None:
+def check(found: Registration, ledger: MarkedAnswers, weights: Mapping[str, Tensor] | None) -> None:
     """Raise unless ``found`` is the registration of this ledger, and of these weights if given."""
     if found.scheme != SCHEME:
         raise BadEvidence(f"The registration has the scheme {found.scheme!r}, not {SCHEME!r}.")
@@ -126,13 +126,13 @@ def model_digest(weights: Mapping[str, Tensor]) -> str:
     return commitment(*[part for name in sorted(weights) for part in (name, weights[name])])
 
 
-def set_digests(ledger: Ledger) -> tuple[TriggerDigest, ...]:
+def set_digests(ledger: MarkedAnswers) -> tuple[TriggerDigest, ...]:
     """Return a digest per plugin, kind and client, so that one set can be shown without others."""
     names = {(m["plugin"], m["kind"], one) for m in ledger.dump() for one in m["clients"]}
     return tuple(_digest(ledger, *name) for name in sorted(names))
 
 
-def _digest(ledger: Ledger, plugin: str, kind: str, client: str) -> TriggerDigest:
+def _digest(ledger: MarkedAnswers, plugin: str, kind: str, client: str) -> TriggerDigest:
     pairs: Any = ledger.pairs(client, plugin, kind)
     digest = commitment(plugin, kind, client, pairs.images, pairs.answers)
     told = {"plugin": plugin, "kind": kind, "client": client}

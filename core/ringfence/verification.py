@@ -23,6 +23,7 @@ from ringfence.protocols import Verifier
 from ringfence.registration import Registration
 from ringfence.reports import report_of
 from ringfence.selection import ask, makers, manager
+from ringfence.store import MemoryStore
 from ringfence.suspects import Size
 from ringfence.types import Split
 
@@ -90,8 +91,10 @@ def _court(case: Case, found: Exhibit) -> Experiment:
     """Return a run with nothing in it but the ledger."""
     origin = found.origin
     images = torch.empty(0, *origin.image_shape, device=case.device)
+    store = MemoryStore()
+    store.ledger.load(found.ledger.dump())
     nothing = Split(images, torch.empty(0, dtype=torch.int64, device=case.device))
-    court = Experiment(
+    return Experiment(
         train=nothing,
         validation=nothing,
         test=nothing,
@@ -105,9 +108,8 @@ def _court(case: Case, found: Exhibit) -> Experiment:
         device=case.device,
         threads=case.threads,
         spec={"dataset": origin.dataset},
+        store=store,
     )
-    court.store.ledger = found.ledger
-    return court
 
 
 def _no_model() -> nn.Module:
