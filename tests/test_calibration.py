@@ -186,7 +186,7 @@ def test_an_attack_that_sends_its_seeds_alone_is_refused():
     seeds = as_float(tiny_experiment().train.images[:4])
     run, _, _ = rehearsing(seeds)
 
-    with pytest.raises(BadOption, match="4 seeds and nothing of its own"):
+    with pytest.raises(BadOption, match="sent seeds and nothing of its own"):
         malicious_images(run, run.new_model(), "it", 4, "outliers", 10)
 
 

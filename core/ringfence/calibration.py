@@ -21,6 +21,7 @@ from ringfence.images import as_float
 from ringfence.plugins import build, installed
 from ringfence.provenance import identify
 from ringfence.randomness import image_bytes
+from ringfence.rehearsal import OWN_IMAGES, Rehearsal
 from ringfence.run import DefenseRun
 
 #: AMAO's are from 1.19 to 2.30
@@ -87,23 +88,35 @@ def malicious_images(
     Float ``(count, C, H, W)``. The attacker's seeds, which are training images, are left out: a
     threshold that was chosen on them would call benign images malicious.
     """
-    rehearsal = run.rehearse_attack(attack, victim, budget, pool)
+    images = own_queries(run.rehearse_attack(attack, victim, budget, pool))
+    if not len(images):
+        raise BadOption(
+            f"The rehearsed attack {attack!r} sent seeds and nothing of its own: there is nothing "
+            "malicious to calibrate on. Give it a larger budget."
+        )
+    random = run.generator("calibration")
+    order = torch.randperm(len(images), generator=random, device=random.device)
+    return images[order[:count].to(images.device)]
+
+
+def own_queries(rehearsal: Rehearsal) -> Tensor:
+    """Return what a rehearsed attack asked, ``(N, C, H, W)``, but for the seeds it was given."""
     images = torch.cat([queries.images for queries in rehearsal.queries])
     seeds = {image_bytes(seed) for seed in as_float(rehearsal.seeds)}
     made = [row for row, image in enumerate(images) if image_bytes(image) not in seeds]
-    if not made:
-        raise BadOption(
-            f"The rehearsed attack {attack!r} sent {len(images)} seeds and nothing of its own: "
-            "there is nothing malicious to calibrate on. Give it a larger budget."
-        )
-    random = run.generator("calibration")
-    order = torch.randperm(len(made), generator=random, device=random.device)
-    return images[torch.tensor(made, device=order.device)[order[:count]]]
+    return images[torch.tensor(made, dtype=torch.int64, device=images.device)]
 
 
 def installed_attack(_: object, attribute: Attribute[str], name: str) -> None:
     """Refuse, as a validator of attrs, what is no attack, before a victim is trained."""
     if name.partition(":")[0] not in (known := installed("attacks")):
+        raise ValueError(f"{attribute.name!r} must be one of {', '.join(sorted(known))}: {name!r}")
+
+
+def installed_pool(_: object, attribute: Attribute[str], name: str) -> None:
+    """Refuse, as a validator of attrs, what no rehearsal takes images from."""
+    known = {*OWN_IMAGES, *installed("datasets")}
+    if name.partition(":")[0] not in known:
         raise ValueError(f"{attribute.name!r} must be one of {', '.join(sorted(known))}: {name!r}")
 
 

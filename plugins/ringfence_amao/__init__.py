@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Literal
 
 from attrs import define, field, validators
 from torch import nn
 
 from ringfence import hookimpl
-from ringfence.calibration import installed_attack, rehearsal_key
+from ringfence.calibration import installed_attack, installed_pool, rehearsal_key
+from ringfence.confidence import max_softmax
 from ringfence.flags import (
     LARGEST_WINDOW,
     MIN_QUERIES,
@@ -18,14 +20,17 @@ from ringfence.flags import (
     Limits,
     Suspicion,
 )
+from ringfence.images import as_float
 from ringfence.protocols import Detector, Responder, Trainer, Verifier
 from ringfence.run import DefenseRun
+from ringfence.unsure import Unsure
 from ringfence_amao import stopping
 from ringfence_amao.anytime import Anytime
-from ringfence_amao.detect import Calibration, Doubt
+from ringfence_amao.detect import Calibration
 from ringfence_amao.phash import BITS
-from ringfence_amao.presets import EPSILON, EPSILONS, LARGE, PRESETS, Preset
+from ringfence_amao.presets import FAST_STRIDE, LARGE, OTHER, PRESETS, TRAININGS, Preset
 from ringfence_amao.respond import Policy, Replies
+from ringfence_amao.similarity import calibrate, rehearsed_pairs
 from ringfence_amao.train import Crafting, Hardened
 from ringfence_amao.verify import Witness
 
@@ -52,20 +57,22 @@ class Amao:
     )
 
     # train
-    attack: Literal["pgd", "fgsm", "fgsm_rs"] = field(
-        default="pgd", metadata={"help": "of adversarial training"}
+    attack: Literal["pgd", "fgsm", "fgsm_rs"] | None = field(
+        default=None, metadata={"help": "of adversarial training; none: by data set, as below"}
     )
     epsilon: float | None = field(
         default=None,
         validator=_optional(validators.and_(validators.ge(0), validators.le(1))),
-        metadata={"help": "its radius, maximum norm in [0, 1]; none: by data set"},
+        metadata={"help": "its radius, maximum norm in [0, 1]; 0: train plainly"},
     )
     step: float | None = field(
         default=None,
         validator=_optional(validators.gt(0)),
-        metadata={"help": "its step; none: a quarter of epsilon, 1.25 of it for fgsm_rs"},
+        metadata={"help": "its step; none: a share of epsilon by data set, 1.25 for fgsm_rs"},
     )
-    steps: int = field(default=7, validator=validators.ge(1), metadata={"help": "of pgd"})
+    steps: int | None = field(
+        default=None, validator=_optional(validators.ge(1)), metadata={"help": "of pgd"}
+    )
     mix: float = field(
         default=0.5,
         validator=[validators.gt(0), validators.le(1)],
@@ -89,7 +96,9 @@ class Amao:
         metadata={"help": "attack that is rehearsed to calibrate"},
     )
     pool: str = field(
-        default="outliers", metadata={"help": "its images: outliers, train, or a data set"}
+        default="outliers",
+        validator=installed_pool,
+        metadata={"help": "its images: outliers, train, validation, or a data set"},
     )
     rehearsal_budget: int = field(
         default=500, validator=validators.gt(0), metadata={"help": "its queries, seeds included"}
@@ -140,13 +149,16 @@ class Amao:
         validator=_optional(_inside),
         metadata={"help": "share of equal bits from which two hashes are similar"},
     )
+    calibrate_similarity: bool = field(
+        default=False, metadata={"help": "find it on the rehearsed attack, as AMAO's table 12"}
+    )
     same_class: bool | None = field(
         default=None, metadata={"help": "a replay needs the victim's class to be the same"}
     )
     scope: Literal["client", "all"] = field(
         default="client", metadata={"help": "whose flips are replayed: one's own, or everybody's"}
     )
-    hash: Literal["median", "mean", "imagehash"] | None = field(
+    hash: Literal["median", "mean", "mean_no_dc", "imagehash"] | None = field(
         default=None,
         metadata={"help": "rule of the perceptual hash; none: median, imagehash from 224 pixels"},
     )
@@ -178,12 +190,14 @@ class Amao:
     @hookimpl
     def make_trainer(self, run: DefenseRun) -> Trainer | None:
         """Train with adversarial images; plainly where epsilon is 0."""
-        epsilon = EPSILONS.get(run.dataset, EPSILON) if self.epsilon is None else self.epsilon
+        preset = TRAININGS.get(run.dataset, OTHER)
+        epsilon = preset.epsilon if self.epsilon is None else self.epsilon
         if epsilon == 0:
             return None
-        usual = 1.25 * epsilon if self.attack == "fgsm_rs" else epsilon / 4
-        step = usual if self.step is None else self.step
-        return Hardened(run, Crafting(self.attack, epsilon, step, self.steps), self.mix)
+        attack = self.attack or preset.attack
+        usual = epsilon * (FAST_STRIDE if attack == "fgsm_rs" else preset.stride)
+        crafting = Crafting(attack, epsilon, self.step or usual, self.steps or preset.steps)
+        return Hardened(run, crafting, self.mix)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a window in which nobody could be judged."""
@@ -204,12 +218,13 @@ class Amao:
         window = self.window if self._suspicion == "windowed" else None
         limits = self._limits(found["highest_rate"])
         suspicion = Suspicion(run.store, limits, self.min_queries, window)
-        return Doubt(found["temperature"], found["threshold"], suspicion, found)
+        confidence = partial(max_softmax, temperature=found["temperature"])
+        return Unsure(confidence, found["threshold"], suspicion, found)
 
     @hookimpl
-    def make_responder(self, run: DefenseRun) -> Responder:
+    def make_responder(self, run: DefenseRun, victim: nn.Module) -> Responder:
         """Flip one answer in every group of a suspected client, and replay it."""
-        return Replies(run, self._policy(run.image_shape), self.driven_by, self.always)
+        return Replies(run, self._policy(run, victim), self.driven_by, self.always)
 
     @hookimpl
     def make_verifier(self, run: DefenseRun) -> Verifier:
@@ -227,19 +242,34 @@ class Amao:
             return Anytime(rate, self.tail)
         return BinomialNoise(rate, self.tail)
 
-    def _policy(self, shape: tuple[int, ...]) -> Policy:
+    def _policy(self, run: DefenseRun, victim: nn.Module) -> Policy:
         preset: Preset = PRESETS[self.preset]
-        similarity = preset.similarity if self.similarity is None else self.similarity
-        large = max(shape[1:]) >= LARGE
+        large = max(run.image_shape[1:]) >= LARGE
+        rule = self.hash or ("imagehash" if large else "median")
+        similarity = self._similarity(run, victim, rule) if self.replay else 2.0
         return Policy(
             period=self.period,
             reject=self._reject(self.rule or preset.rule),
             label=self.label,
-            radius=math.floor((1 - similarity) * BITS + 1e-9) if self.replay else -1,
+            radius=math.floor((1 - similarity) * BITS + 1e-9),
             same_class=preset.same_class if self.same_class is None else self.same_class,
             everybody=self.scope == "all",
-            hash=self.hash or ("imagehash" if large else "median"),
+            hash=rule,
         )
+
+    def _similarity(self, run: DefenseRun, victim: nn.Module, rule: str) -> float:
+        if self.similarity is not None:
+            return self.similarity
+        if not self.calibrate_similarity:
+            preset = PRESETS[self.preset]
+            return preset.similarities.get(run.dataset, preset.similarity)
+        told = (self.calibrate_on, self.rehearsal_budget, self.pool)
+
+        def find() -> float:
+            made = rehearsed_pairs(run, victim, *told)
+            return calibrate(made, as_float(run.validation.images), rule).threshold
+
+        return run.cached(f"similarity {rehearsal_key(self.calibrate_on)}", find)
 
     def _reject(self, rule: str) -> int | None:
         if rule == "random":

@@ -2,7 +2,8 @@
 
 AMAO, section 4.4.2 and figure 6. The rule ``median`` gives what ``imagehash.phash`` gives, bit
 for bit: grey by ITU-R 601, Pillow's Lanczos to 32x32, DCT-II, the 8x8 lowest frequencies, a bit
-where one exceeds their median. ``mean`` compares with their mean instead, as the paper says.
+where one exceeds their median. ``mean`` compares with their mean instead, as the paper says;
+``mean_no_dc`` leaves the first of them, the brightness, out of that mean.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ LUMA = (19595 / 2**16, 38470 / 2**16, 7471 / 2**16)  #: of red, green, blue, as 
 def phash(images: Tensor, rule: str = "median") -> Tensor:
     """Return hashes ``(N,)`` int64 of float images ``(N, 1 or 3, H, W)`` in ``[0, 1]``.
 
-    ``rule``: median, mean, or imagehash, which asks that library image by image. The others work
-    in float64, where Pillow's integers are exact: a hash is the same in any batch.
+    ``rule``: median, mean, mean_no_dc, or imagehash, which asks that library image by image. The
+    others work in float64, where Pillow's integers are exact: a hash is the same in any batch.
     """
     if rule == "imagehash" or (rule == "median" and _tall(images)):
         return _by_library(images)
@@ -49,7 +50,7 @@ def _hashes(images: Tensor, rule: str) -> Tensor:
     if rule == "median":  # more than the lower of the two middle ones: more than their mean
         level = np.partition(low, BITS // 2 - 1)[:, BITS // 2 - 1, None]
     else:
-        level = low.mean(1, keepdims=True)
+        level = low[:, rule == "mean_no_dc" :].mean(1, keepdims=True)
     return _packed(low > level).to(images.device)
 
 

@@ -6,66 +6,72 @@ hash, the class the victim gave, and the answer that was sent instead.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from attrs import frozen
+from attrs import field, frozen
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ringfence.run import DefenseRun
-from ringfence_amao.phash import BITS, hamming
+from ringfence_amao.phash import BITS
 
 FAR = BITS + 1  #: further away than any hash
-CELLS = 2**22  #: distances computed at a time
+CELLS = 2**16  #: distances computed at a time, so that they stay in the cache
+NAMES = ("hashes", "classes", "answers")
 
 
 @frozen(eq=False)
 class Record:
-    """One record, in the store. Entries are in the order in which they were made."""
+    """One record, in the store, on the CPU. Entries are in the order in which they were made."""
 
-    hashes: Tensor  #: ``(R,)`` int64
-    classes: Tensor  #: ``(R,)`` int64, the victim's
-    answers: Tensor  #: ``(R, K)`` float64
+    hashes: NDArray[np.uint64]  #: ``(R,)``
+    classes: NDArray[np.int64]  #: ``(R,)``, the victim's
+    answers: Tensor = field(factory=lambda: torch.empty(0))  #: ``(R, K)`` float64
 
     @classmethod
     def of(cls, run: DefenseRun, owner: str) -> Record:
         """Return the record of ``owner``: a client, or everybody's if empty."""
-        return cls(*(run.store.log(owner, name).rows() for name in NAMES))
+        hashes, classes, answers = (run.store.log(owner, name).rows().cpu() for name in NAMES)
+        return cls(hashes.numpy().view(np.uint64), classes.numpy(), answers)
 
     def __len__(self) -> int:
         """Return the number of entries."""
         return len(self.hashes)
 
     def nearest(
-        self, hashes: Tensor, classes: Tensor, *, same_class: bool
-    ) -> tuple[Tensor, Tensor]:
+        self, hashes: NDArray[np.uint64], classes: NDArray[np.int64], *, same_class: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Return the distance ``(N,)`` to the nearest entry, and which it is, the oldest first.
 
         Without entries, and where ``same_class`` leaves none, all are FAR.
         """
-        if not len(self):
-            return torch.full_like(hashes, FAR), torch.zeros_like(hashes)
-        found = [
-            self._nearest(some, own, same_class)
-            for some, own in zip(*(t.split(self._rows()) for t in (hashes, classes)), strict=True)
-        ]
-        distances, entries = zip(*found, strict=True)
-        return torch.cat(distances), torch.cat(entries)
+        nearest = np.full(len(hashes), FAR, np.uint8), np.zeros(len(hashes), np.int64)
+        if len(self):
+            rows = max(1, CELLS // len(self))
+            for start in range(0, len(hashes), rows):
+                some = slice(start, start + rows)
+                found = self._nearest(hashes[some], classes[some], same_class)
+                nearest[0][some], nearest[1][some] = found
+        return nearest
 
-    def _nearest(self, hashes: Tensor, classes: Tensor, same_class: bool) -> tuple[Tensor, Tensor]:
-        distances = hamming(hashes[:, None], self.hashes)
+    def _nearest(
+        self, hashes: NDArray[np.uint64], classes: NDArray[np.int64], same_class: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        distances = np.bitwise_count(hashes[:, None] ^ self.hashes)
         if same_class:
-            distances.masked_fill_(classes[:, None] != self.classes, FAR)
-        entry = distances.argmin(1)  # of equals the first
-        return distances.gather(1, entry[:, None])[:, 0].long(), entry
-
-    def _rows(self) -> int:
-        """Return how many queries are compared at a time, so that memory stays bounded."""
-        return max(1, CELLS // len(self))
+            np.putmask(distances, classes[:, None] != self.classes, FAR)
+        entries = distances.argmin(1)  # of equals the first
+        return distances[np.arange(len(entries)), entries], entries
 
 
-NAMES = ("hashes", "classes", "answers")
-
-
-def write(run: DefenseRun, owner: str, hashes: Tensor, classes: Tensor, answers: Tensor) -> None:
+def write(
+    run: DefenseRun,
+    owner: str,
+    hashes: NDArray[np.uint64],
+    classes: NDArray[np.int64],
+    answers: Tensor,
+) -> None:
     """Append entries to the record of ``owner``."""
-    for name, rows in zip(NAMES, (hashes, classes, answers), strict=True):
-        run.store.log(owner, name).append(rows)
+    rows = torch.from_numpy(hashes.view(np.int64)), torch.from_numpy(classes), answers.cpu()
+    for name, own in zip(NAMES, rows, strict=True):
+        run.store.log(owner, name).append(own)

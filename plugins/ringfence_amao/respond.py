@@ -5,10 +5,12 @@ AMAO, section 4.4. Clients that no detector suspects get the victim's own answer
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import torch
 from attrs import define, field, frozen
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ringfence.answers import refused
@@ -17,7 +19,7 @@ from ringfence.run import DefenseRun
 from ringfence.suspicion import suspected
 from ringfence.types import Queries, Verdict
 from ringfence_amao import flips, stopping
-from ringfence_amao.phash import hamming, phash
+from ringfence_amao.phash import phash
 from ringfence_amao.record import FAR, Record, write
 
 
@@ -56,14 +58,22 @@ class Replies:
     def respond(self, queries: Queries, probs: Tensor, verdicts: Sequence[Verdict]) -> Tensor:
         """Return soft labels ``(N, K)``; rows of clients that are not suspected are untouched."""
         guilty = self._guilty(queries, verdicts) & ~refused(probs)  # nothing to flip, or to keep
-        if not guilty.any():
+        rows = guilty.nonzero().flatten()
+        if not len(rows):
             return probs
+        asked = Asked.of(queries, rows, probs, self.policy)
+        batches = [_Batch.of(self, asked, *one) for one in self._scopes(asked).items()]
         answers = probs.clone()
-        for owner, rows in self._scopes(queries, guilty):
-            batch = _Batch.of(self, owner, queries, rows, probs[rows])
-            answers[rows] = batch.answers()
-            self.run.store.mark(queries, rows[batch.flipped], "flipped")
-            self.run.store.mark(queries, rows[batch.replayed], "replayed")
+        if flipped := sorted(place for batch in batches for place in batch.flipped):
+            answers[rows[flipped]] = said = self._flipped(asked, flipped)
+            for batch in batches:
+                batch.write(dict(zip(flipped, said, strict=True)))
+        for batch in batches:
+            if batch.replayed:
+                answers[rows[list(batch.replayed)]] = batch.recorded().to(answers.device)
+        replayed = sorted(place for batch in batches for place in batch.replayed)
+        self.run.store.mark(queries, rows[flipped], "flipped")
+        self.run.store.mark(queries, rows[replayed], "replayed")
         return answers
 
     def report(self) -> Mapping[str, float]:
@@ -84,96 +94,115 @@ class Replies:
         own = {self.run.store.plugin} & known  # none where this plugin's detector was left out
         return suspected(queries, verdicts, self.driven_by or own)
 
-    def _scopes(self, queries: Queries, guilty: Tensor) -> Iterator[tuple[str, Tensor]]:
-        """Yield the owner of each record with its suspected rows, in the order sent."""
+    def _scopes(self, asked: Asked) -> dict[str, list[int]]:
+        """Return the places among those asked of the owner of each record, in the order sent."""
         if self.policy.everybody:
-            yield "", guilty.nonzero().flatten()
-            return
-        for client, rows in queries.by_client():
-            if len(own := rows[guilty[rows]]):
-                yield client, own
+            return {"": list(range(len(asked.clients)))}
+        found: dict[str, list[int]] = {}
+        for place, client in enumerate(asked.clients):
+            found.setdefault(client, []).append(place)
+        return found
+
+    def _flipped(self, asked: Asked, places: list[int]) -> Tensor:
+        """Return what is said instead ``(n, K)``."""
+        probs = asked.probs[places]
+        if self.policy.label == "least":
+            return flips.exchanged(probs, flips.least(probs))
+        clients = [asked.clients[place] for place in places]
+        numbers = asked.first[places].tolist()
+        return flips.exchanged(probs, flips.other(probs, self.run.secret, clients, numbers))
+
+
+@frozen(eq=False)
+class Asked:
+    """The suspected queries of a batch, in the order sent: what is needed to decide on them."""
+
+    clients: list[str]
+    first: Tensor  #: ``(n,)``
+    probs: Tensor  #: ``(n, K)``
+    slacks: list[float]
+    hashes: NDArray[np.uint64]  #: ``(n,)``; zeros where none is similar
+    classes: NDArray[np.int64]  #: ``(n,)``, the victim's
+
+    @classmethod
+    def of(cls, queries: Queries, rows: Tensor, probs: Tensor, policy: Policy) -> Asked:
+        """Hash the images of ``rows``, all at once."""
+        own = probs[rows]
+        if policy.radius < 0:
+            hashes = np.zeros(len(rows), np.uint64)
+        else:
+            hashes = phash(queries.images[rows], policy.hash).cpu().numpy().view(np.uint64)
+        clients = [queries.clients[row] for row in rows.tolist()]
+        slacks, classes = stopping.slacks(own.tolist()), own.argmax(-1).cpu().numpy()
+        return cls(clients, queries.first[rows], own, slacks, hashes, classes)
 
 
 @define(eq=False)
 class _Batch:
-    """The queries of one batch that share a record, taken in the order sent."""
+    """The queries of one batch that share a record, decided on in the order sent."""
 
     replies: Replies
+    asked: Asked
     owner: str
     record: Record
-    clients: list[str]
-    probs: Tensor  #: ``(n, K)``
-    targets: Tensor
-    hashes: Tensor
-    classes: Tensor
-    flipped: list[int] = field(factory=list)
-    replayed: list[int] = field(factory=list)
-    _sources: list[int] = field(factory=list)  #: of the replayed: entries, old and new
+    hashes: NDArray[np.uint64]
+    classes: NDArray[np.int64]
+    flipped: list[int] = field(factory=list)  #: places among those asked
+    replayed: dict[int, int] = field(factory=dict)  #: places, and entries of the record
 
     @classmethod
-    def of(
-        cls, replies: Replies, owner: str, queries: Queries, rows: Tensor, probs: Tensor
-    ) -> _Batch:
-        policy, run = replies.policy, replies.run
-        clients = [queries.clients[row] for row in rows.tolist()]
-        if policy.label == "least":
-            targets = flips.least(probs)
-        else:
-            targets = flips.other(probs, run.secret, clients, queries.first[rows].tolist())
-        none = policy.radius < 0  # then nothing is hashed and nothing is kept
-        hashes = rows if none else phash(queries.images[rows], policy.hash)
-        record = Record.of(run, owner)
-        return cls(replies, owner, record, clients, probs, targets, hashes, probs.argmax(-1))
+    def of(cls, replies: Replies, asked: Asked, owner: str, places: list[int]) -> _Batch:
+        """Go through the queries at ``places``."""
+        record = Record.of(replies.run, owner)
+        batch = cls(replies, asked, owner, record, asked.hashes[places], asked.classes[places])
+        batch._decide(places)
+        return batch
 
-    def answers(self) -> Tensor:
-        """Decide on every query, remember the flips, and return what is said."""
-        self._decide()
-        answers, exchanged = self.probs.clone(), flips.exchanged(self.probs, self.targets)
-        answers[self.flipped] = exchanged[self.flipped]
-        new = (self.hashes[self.flipped], self.classes[self.flipped], exchanged[self.flipped])
+    def write(self, said: Mapping[int, Tensor]) -> None:
+        """Remember the flips; ``said``: the answers by place."""
         if self.flipped and self.replies.policy.radius >= 0:
-            write(self.replies.run, self.owner, *new)
-        if self.replayed:
-            entries = Record.of(self.replies.run, self.owner).answers
-            answers[self.replayed] = entries[self._sources]
-        return answers
+            answers = torch.stack([said[place] for place in self.flipped])
+            hashes, classes = self.asked.hashes[self.flipped], self.asked.classes[self.flipped]
+            write(self.replies.run, self.owner, hashes, classes, answers)
 
-    def _decide(self) -> None:
-        """Go through the queries: a replay takes no place in a group, a flip may be replayed."""
-        policy, run = self.replies.policy, self.replies.run
-        states = {client: run.store.state(client, Served) for client in set(self.clients)}
+    def recorded(self) -> Tensor:
+        """Return the answers ``(n, K)`` to those replayed, once the flips are written."""
+        return Record.of(self.replies.run, self.owner).answers[list(self.replayed.values())]
+
+    def _decide(self, places: list[int]) -> None:
+        """A replay takes no place in a group; a flip may be replayed at once."""
+        policy, asked, store = self.replies.policy, self.asked, self.replies.run.store
         distances, entries = self._nearest()
-        slacks = stopping.slacks(self.probs.tolist())
-        for row, client in enumerate(self.clients):
-            state = states[client]
+        for row, place in enumerate(places):
+            client = asked.clients[place]
+            state = store.state(client, Served)
             state.queries += 1
             if distances[row] <= policy.radius:
                 state.replayed += 1
-                self.replayed.append(row)
-                self._sources.append(entries[row])
-            elif self._flips(state.group, client, slacks[row]):
+                self.replayed[place] = int(entries[row])
+            elif self._flips(state.group, client, asked.slacks[place]):
                 state.flipped += 1
-                self.flipped.append(row)
+                self.flipped.append(place)
                 self._compare(row, distances, entries)
 
-    def _nearest(self) -> tuple[list[int], list[int]]:
+    def _nearest(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         if self.replies.policy.radius < 0:
-            return [FAR] * len(self.clients), [0] * len(self.clients)
+            size = len(self.hashes)
+            return np.full(size, FAR, np.uint8), np.zeros(size, np.int64)
         same = self.replies.policy.same_class
-        distances, entries = self.record.nearest(self.hashes, self.classes, same_class=same)
-        return distances.tolist(), entries.tolist()
+        return self.record.nearest(self.hashes, self.classes, same_class=same)
 
-    def _compare(self, row: int, distances: list[int], entries: list[int]) -> None:
+    def _compare(self, row: int, distances: NDArray[np.uint8], entries: NDArray[np.int64]) -> None:
         """Let later queries of the batch find the flip in ``row``, if it is nearer than others."""
         if self.replies.policy.radius < 0:
             return
-        away = hamming(self.hashes[row + 1 :], self.hashes[row])
-        if self.replies.policy.same_class:
-            away = away.masked_fill(self.classes[row + 1 :] != self.classes[row], FAR)
-        entry = len(self.record) + len(self.flipped) - 1
-        for later, distance in enumerate(away.tolist(), start=row + 1):
-            if distance < distances[later]:
-                distances[later], entries[later] = distance, entry
+        later = slice(row + 1, None)
+        new = Record(self.hashes[row : row + 1], self.classes[row : row + 1])
+        same = self.replies.policy.same_class
+        away, _ = new.nearest(self.hashes[later], self.classes[later], same_class=same)
+        nearer = away < distances[later]
+        distances[later][nearer] = away[nearer]
+        entries[later][nearer] = len(self.record) + len(self.flipped) - 1
 
     def _flips(self, group: stopping.Group, client: str, slack: float) -> bool:
         policy = self.replies.policy

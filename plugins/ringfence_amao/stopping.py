@@ -81,11 +81,7 @@ def paper(period: int) -> int:
 def slacks(probs: Sequence[Sequence[float]]) -> list[float]:
     """Return ``1 - (largest - smallest)`` of each row, equation 11, without its saturation.
 
-    A confident answer's gap is 1 in any floating-point format; the sum of the others and of the
-    smallest is exact to the last bit, and does not depend on how rows were batched.
+    A confident answer's gap is 1 in any floating-point format; ``fsum`` takes the largest away
+    without rounding, so that what is left is exact to the last bit, however rows were batched.
     """
-    found = []
-    for row in probs:
-        top = max(range(len(row)), key=row.__getitem__)
-        found.append(math.fsum([*row[:top], *row[top + 1 :], min(row)]))
-    return found
+    return [math.fsum((*row, min(row), -max(row))) for row in probs]

@@ -8,13 +8,16 @@ from attrs import define, field, validators
 from torch import nn
 
 from ringfence import hookimpl
-from ringfence.calibration import installed_attack, rehearsal_key
+from ringfence.calibration import installed_attack, installed_pool, rehearsal_key
+from ringfence.confidence import max_softmax, negative_energy
 from ringfence.exposure import ExposedTrainer
 from ringfence.flags import LARGEST_WINDOW, MIN_QUERIES, BinomialNoise, FixedShare, Suspicion
 from ringfence.protocols import Detector, Trainer
 from ringfence.run import DefenseRun
-from ringfence_ood.detector import CONFIDENCES, LowConfidence
+from ringfence.unsure import Confidence, Unsure
 from ringfence_ood.threshold import Rehearsed, find
+
+CONFIDENCES: dict[str, Confidence] = {"msp": max_softmax, "energy": negative_energy}
 
 _positive: Any = validators.gt(0)
 _share: Any = validators.and_(validators.gt(0), validators.lt(1))
@@ -48,7 +51,9 @@ class Ood:
         metadata={"help": "attack that is rehearsed to calibrate"},
     )
     pool: str = field(
-        default="outliers", metadata={"help": "its images: outliers, train, or a data set"}
+        default="outliers",
+        validator=installed_pool,
+        metadata={"help": "its images: outliers, train, validation, or a data set"},
     )
     rehearsal_budget: int = field(
         default=500, validator=_positive, metadata={"help": "its queries, seeds included"}
@@ -112,4 +117,4 @@ class Ood:
         )
         window = self.window if self.suspicion == "windowed" else None
         suspicion = Suspicion(run.store, limits, self.min_queries, window)
-        return LowConfidence(confidence, found["threshold"], suspicion, found)
+        return Unsure(confidence, found["threshold"], suspicion, found)

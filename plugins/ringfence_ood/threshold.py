@@ -6,10 +6,9 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from ringfence.calibration import Cut, best_cut, cut_at_rate, malicious_images
-from ringfence.flags import highest_rate
 from ringfence.inference import logits
 from ringfence.run import DefenseRun
-from ringfence_ood.detector import Confidence
+from ringfence.unsure import Confidence, flag_rates
 
 
 @frozen
@@ -41,13 +40,7 @@ def find(
     elif threshold is None:
         cut = _against(run, victim, confidence, benign, rehearsed)
         threshold, told = cut.threshold, {"calibration_accuracy": cut.accuracy}
-    flagged = int((benign <= threshold).sum())
-    return {
-        "threshold": threshold,
-        **told,
-        "benign_rate": flagged / len(benign),
-        "highest_rate": highest_rate(flagged, len(benign)),
-    }
+    return {"threshold": threshold, **told, **flag_rates(benign, threshold)}
 
 
 def _against(

@@ -19,7 +19,7 @@ from ringfence.testing import check_detector, check_trainer, check_verifier, tin
 from ringfence.types import Queries
 from ringfence_amao import Amao
 from ringfence_amao.anytime import Anytime
-from ringfence_amao.presets import EPSILONS
+from ringfence_amao.presets import TRAININGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 GIVEN = {"threshold": 0.5, "min_queries": 5, "window": 8}
@@ -63,7 +63,7 @@ def test_it_keeps_the_contract_of_verifiers():
     ("option", "value"),
     [("period", 1), ("threshold", 0.0), ("threshold", 1.0), ("mix", 0.0), ("similarity", 1.0),
      ("epsilon", -0.1), ("temperature", 0.0), ("alpha", 0.0), ("window", 0),
-     ("calibrate_on", "jbdrat")],
+     ("calibrate_on", "jbdrat"), ("pool", "nowhere")],
 )  # fmt: skip
 def test_an_option_without_meaning_is_refused(option, value):
     with pytest.raises(BadOption, match=f"amao.{option} must be"):
@@ -85,11 +85,11 @@ def test_adversarial_training_is_left_out_where_epsilon_is_zero():
     assert Amao(epsilon=0.0).make_trainer(run) is None
 
 
-@pytest.mark.parametrize("dataset", EPSILONS)
+@pytest.mark.parametrize("dataset", TRAININGS)
 def test_the_radius_is_the_data_set_s_unless_given(dataset):
     run = evolve(tiny_experiment().for_defense("it"), dataset=dataset)
 
-    assert Amao().make_trainer(run).craft.epsilon == EPSILONS[dataset]
+    assert Amao().make_trainer(run).craft.epsilon == TRAININGS[dataset].epsilon
     assert Amao(epsilon=0.2).make_trainer(run).craft.epsilon == 0.2
     assert Amao(epsilon=0.2, attack="fgsm_rs").make_trainer(run).craft.step == 0.25
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
+from scipy.fft import dctn
 
 from ringfence.plugins import build
 from ringfence_amao.phash import _ones, hamming, phash
@@ -85,6 +86,14 @@ def test_the_paper_s_mean_lets_the_brightness_decide():
 
     assert (ones["median"] == 32).all()
     assert ones["mean"].mean() < 5  # the DC term is far above all others, and so is the mean
+
+
+def test_without_the_dc_term_the_mean_is_that_of_the_others():
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 32, 32), dtype=np.uint8)
+    low = dctn(pixels.astype(float), axes=(1, 2))[:, :8, :8].reshape(50, 64)  # type II
+    expected = low.round(6) > low.round(6)[:, 1:].mean(1, keepdims=True)
+
+    assert np.array_equal(bits(phash(batch(pixels), "mean_no_dc")), expected)
 
 
 @settings(deadline=None)

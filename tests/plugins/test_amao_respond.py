@@ -125,7 +125,7 @@ def stream(seed, size):
 def served(plugin, images, clients, probs, sizes):
     """Return answers and what was marked; client-2 is never suspected."""
     run = tiny_experiment().for_defense("it")
-    responder = plugin.make_responder(run)
+    responder = plugin.make_responder(run, tiny_experiment().new_model().eval())
     counts, answers, start = {}, [], 0
     for size in sizes:
         rows = slice(start, start + size)

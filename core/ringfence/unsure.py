@@ -1,4 +1,8 @@
-"""The detector at work: a threshold on confidence, and a count of flags per client."""
+"""A detector at work: a threshold on the victim's confidence, and a count of flags per client.
+
+AMAO, section 4.3: a query is flagged where its confidence is at most ``threshold`` (Eq. 9); the
+share of flags is the client's suspicion S (Eq. 10).
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,14 @@ import numpy as np
 from attrs import frozen
 from torch import Tensor
 
-from ringfence.confidence import max_softmax, negative_energy
-from ringfence.flags import Flags, Suspicion
+from ringfence.flags import Flags, Suspicion, highest_rate
 from ringfence.types import Queries, Verdict
 
-Confidence = Callable[[Tensor], Tensor]
-CONFIDENCES: Mapping[str, Confidence] = {"msp": max_softmax, "energy": negative_energy}
+Confidence = Callable[[Tensor], Tensor]  #: logits ``(N, K)`` -> ``(N,)``, benign ones higher
 
 
 @frozen(eq=False)
-class LowConfidence:
+class Unsure:
     """Flags queries whose confidence is at most ``threshold``."""
 
     confidence: Confidence
@@ -29,7 +31,8 @@ class LowConfidence:
         """Judge each query by itself, and its client by all of them; the score is negative."""
         confidence = self.confidence(logits)
         flagged = confidence <= self.threshold
-        return Verdict("ood", -confidence, flagged, self.suspicion.judge(queries, flagged))
+        plugin = self.suspicion.store.plugin
+        return Verdict(plugin, -confidence, flagged, self.suspicion.judge(queries, flagged))
 
     def report(self) -> Mapping[str, float]:
         """Say what was calibrated, from which share on S suspects, and whom it suspected."""
@@ -41,3 +44,12 @@ class LowConfidence:
             "clients": len(clients),
             "suspected": sum(client.suspected for client in clients),
         }
+
+
+def flag_rates(benign: Tensor, threshold: float) -> dict[str, float]:
+    """Return which share of ``benign`` confidences ``(N,)`` is flagged, and at worst in truth."""
+    flagged = int((benign <= threshold).sum())
+    return {
+        "benign_rate": flagged / len(benign),
+        "highest_rate": highest_rate(flagged, len(benign)),
+    }
