@@ -1,0 +1,132 @@
+"""The one connection that writes: SQLite in its safest mode that is fast, or another by URL.
+
+Exactly one connection of one process: SQLite before 3.51.3 may damage a WAL that two write to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from attrs import define, field
+from filelock import FileLock, Timeout
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ringfence.errors import BadOption, RingfenceError
+from ringfence_serve import schema
+
+
+class StoreUnavailable(RingfenceError):
+    """The database failed; nothing of this batch was kept, and nobody was told its answers."""
+
+
+class StoreInUse(RingfenceError):
+    """Another process holds the database."""
+
+
+@define(eq=False)
+class Database:
+    """A connection that is opened when it is first needed, and anew after it failed."""
+
+    url: str = field(repr=False)
+    _connection: sa.Connection | None = field(default=None, init=False)
+    _lock: FileLock | None = field(default=None, init=False)
+
+    def connection(self) -> sa.Connection:
+        """Return the connection; open it, and bring the tables up to date, if it is not."""
+        if self._connection is None:
+            with self.failing():
+                self._claim()
+                self._connection = self._opened()
+                schema.prepare(self._connection)
+        return self._connection
+
+    def insert(self, table: sa.Table) -> Any:
+        """Return an ``INSERT`` that can say ``ON CONFLICT``."""
+        dialect = self.connection().dialect.name
+        return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Turn an error of the database into :class:`StoreUnavailable`.
+
+        Whatever was in progress is lost, and so is the connection: a flush that failed is never
+        tried again, for the system may have dropped what it could not write.
+        """
+        try:
+            yield
+        except (sa.exc.DBAPIError, sa.exc.InvalidRequestError) as error:
+            self.drop()
+            why = str(getattr(error, "orig", error)).partition("\n")[0]
+            raise StoreUnavailable(
+                f"The database cannot be used ({why}). Check its disk; nothing that was answered "
+                "is lost."
+            ) from error
+
+    def drop(self) -> None:
+        """Give up the connection, and what it has not committed."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+            connection.engine.dispose()
+
+    def close(self) -> None:
+        """Give everything back."""
+        if self._connection is not None:
+            self._connection.rollback()
+            self._connection.close()
+            self._connection.engine.dispose()
+            self._connection = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite database."""
+        found = parsed(self.url).database
+        kept = parsed(self.url).get_backend_name() == "sqlite" and found not in (None, ":memory:")
+        return Path(str(found)) if kept else None
+
+    def _claim(self) -> None:
+        """Hold the lock of the file; the kernel frees it when its holder is killed."""
+        if self.file is None or self._lock is not None:
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{self.file}.lock", timeout=0, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise StoreInUse(
+                f"{self.file} is in use by another process. Stop it, or choose another state."
+            ) from None
+        self._lock = lock
+
+    def _opened(self) -> sa.Connection:
+        url = parsed(self.url)
+        sqlite_too = url.get_backend_name() == "sqlite"
+        kept: dict[str, Any] = {"check_same_thread": False} if sqlite_too else {}
+        engine = sa.create_engine(url, poolclass=sa.StaticPool, connect_args=kept)
+        if sqlite_too:
+            sa.event.listen(engine, "connect", _safely)
+        return engine.connect()
+
+
+def parsed(url: str) -> sa.URL:
+    """Return a database's URL in its parts."""
+    try:
+        return sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise BadOption(
+            "The store's URL cannot be read. Give one like sqlite:///guard.db."
+        ) from None
+
+
+def _safely(connection: Any, _: Any) -> None:
+    """Let a commit be on the disk when it returns, and readers never wait."""
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
+        connection.execute(f"PRAGMA {pragma}")
