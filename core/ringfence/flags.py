@@ -130,6 +130,8 @@ def _all(state: Flags, flags: Bools) -> tuple[Ints, Ints]:
 
 def _rows(queries: Queries) -> Iterator[tuple[str, Any]]:
     """Yield each client with an index of its rows on the CPU."""
+    if not queries.clients:
+        return
     if len(set(queries.clients)) == 1:
         yield queries.clients[0], slice(None)
         return

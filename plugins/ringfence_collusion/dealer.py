@@ -49,8 +49,8 @@ class Dealer:
         self, oracle: Oracle, deal: Deal, images: Tensor, clients: Sequence[str] | None = None
     ) -> Tensor:
         """Ask; queries whose accounts the attack itself has named go out as they are."""
-        fits = len(images) <= oracle.remaining  # or the oracle refuses them, and nobody was dealt
-        if clients is None and fits:
+        fits = len(images) <= oracle.remaining and bool(images.isfinite().all())
+        if clients is None and fits:  # or the oracle refuses them, and nobody is dealt
             clients = [oracle.clients[number] for number in deal(images)]
         answers = oracle.query(images, clients)
         self._sent.update(clients or ())

@@ -1,75 +1,71 @@
-"""The contracts of attacks and recoveries."""
+"""The contract of attacks."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import torch
 from attrs import evolve
-from torch import nn
+from torch import Tensor, nn
 
-from ringfence.errors import BudgetExhausted
+from ringfence.cache import Cache
+from ringfence.errors import BadQuery, BudgetExhausted
 from ringfence.experiment import Experiment
 from ringfence.images import as_float
-from ringfence.protocols import Attack, Finisher, Oracle, Recovery
-from ringfence.reports import report_of
-from ringfence.session import Session
-from ringfence.testing.tiny import CLASSES, made, session, tiny_experiment
+from ringfence.protocols import Attack, Endpoint
+from ringfence.service import Service
+from ringfence.testing.promises import keeping, promise, seeded_as_a_run
+from ringfence.testing.tiny import (
+    CLASSES,
+    attacker,
+    fresh,
+    metered,
+    stubborn,
+    tiny_experiment,
+    victim,
+)
+
+BUDGETS = (64, 7)
 
 
-def check_attack(plugin: Any) -> None:
+def check_attack(plugin: Any, device: str = "cpu") -> None:
     """The attack stays inside the budget, large or small, and returns a model."""
-    for budget in (64, 7):
-        run = tiny_experiment(budget=budget)
-        attack = made("make_attack", evolve(plugin), run=run.for_attack("it"))
-        assert isinstance(attack, Attack), f"{attack!r} has no extract()"
-        before = run.pool.clone()
-        oracle = session(run, run.new_model(), budget)
+    cache = Cache(device=device)
+    runs = [evolve(tiny_experiment(budget=b, device=device), cache=cache) for b in BUDGETS]
+    weights, _ = (_stolen(fresh(plugin), run, Service(victim(run))) for run in runs)
+    again = tiny_experiment(budget=BUDGETS[0], device=device)
+    others = _stolen(fresh(plugin), again, Service(victim(again)))
+    same = all(torch.equal(weight, others[name]) for name, weight in weights.items())
+    promise("attack-seed", same, "the same seed, the same substitute")
+    told = "an oracle that answers all alike, or refuses, and a pool of one shade must be endured"
+    with keeping("attack-hostile", told):
+        dark = evolve(runs[0], pool=torch.zeros_like(runs[0].pool))
+        for endpoint in stubborn():
+            _stolen(fresh(plugin), dark, endpoint)
+
+
+def _stolen(plugin: Any, run: Experiment, endpoint: Endpoint) -> Mapping[str, Tensor]:
+    """Return the weights of what a fresh attack steals."""
+    attack = attacker("make_attack", plugin, run, Attack)
+    pool, seeds = run.pool.clone(), run.seeds.clone()
+    oracle = metered(run, endpoint, run.budget)
+    over = keeping("attack-budget", "ask for at most oracle.remaining", BudgetExhausted)
+    odd = keeping("attack-queries", "queries are float images in [0, 1] of known clients", BadQuery)
+    with seeded_as_a_run("attack-random", run, "extract"), over, odd:
         substitute = attack.extract(oracle)
-        assert 0 < oracle.used <= budget, "spends some of the budget, never more"
-        assert isinstance(substitute, nn.Module), "returns the substitute"
-        answers = substitute(as_float(run.pool))
-        assert answers.shape == (len(run.pool), CLASSES), "answers like the victim"
-        assert bool((run.pool == before).all()), "must not change the pool"
+    promise("attack-budget", oracle.used, "spends some of the budget")
+    same = torch.equal(pool, run.pool) and torch.equal(seeds, run.seeds)
+    promise("attack-inputs", same, "must not change the pool, nor the seeds")
+    promise("attack-substitute", isinstance(substitute, nn.Module), "returns the substitute")
+    return _checked(substitute, run)
 
 
-def check_recovery(plugin: Any) -> None:
-    """The wrapped oracle is an oracle: what it promises can be asked, what it spends is told."""
-    run = tiny_experiment()
-    recovery = made("make_recovery", evolve(plugin), run=run.for_attack("it"))
-    assert isinstance(recovery, Recovery), f"{recovery!r} has no wrap()"
-    inner = session(run, run.new_model(), 64)
-    oracle = recovery.wrap(inner)
-    assert isinstance(oracle, Oracle), f"{oracle!r} is no oracle"
-    assert oracle.clients == inner.clients, "clients are handed on"
-    assert len(oracle.query(as_float(run.pool[:0]))) == 0, "an empty batch is free"
-    handed = _ask(oracle, run, 1, [inner.clients[1]]) + _ask(oracle, run, 2, None)
-    while oracle.remaining:
-        handed += _ask(oracle, run, min(oracle.remaining, 5), None)
-    discarded = report_of(recovery).get("discarded", 0)
-    assert inner.used == handed + discarded, "what is spent is handed on, or reported: discarded"
-    _check_refusal(oracle, run, inner)
-    if isinstance(recovery, Finisher):
-        assert isinstance(recovery.finish(run.new_substitute()), nn.Module), "finish() -> model"
-
-
-def _ask(oracle: Oracle, run: Experiment, size: int, clients: list[str] | None) -> int:
-    """Ask ``size`` images; an attack may count on it that as many fewer remain."""
-    images, before = as_float(run.pool[:size]), oracle.remaining
-    kept = images.clone()
-    answers = oracle.query(images, clients)
-    assert answers.shape == (size, oracle.num_classes), "one answer per query"
-    assert answers.isfinite().all(), "answers are finite"
-    assert bool((images == kept).all()), "must not change the queries"
-    assert oracle.remaining == before - size, "remaining counts images, whatever one costs"
-    return size
-
-
-def _check_refusal(oracle: Oracle, run: Experiment, inner: Session) -> None:
-    """More than what remains is refused, and nothing is counted."""
-    used = inner.used
-    try:
-        oracle.query(as_float(run.pool[:1]))
-    except BudgetExhausted:
-        assert inner.used == used, "what is refused is not counted"
-    else:
-        raise AssertionError("more than remaining is answered")
+@torch.no_grad()
+def _checked(substitute: nn.Module, run: Experiment) -> Mapping[str, Tensor]:
+    answers = substitute.eval()(as_float(run.test.images))
+    shape = (len(run.test), CLASSES)
+    promise("attack-substitute", answers.shape == shape, "answers like the victim")
+    promise("attack-finite", answers.isfinite().all(), "the substitute's answers are finite")
+    weights: dict[str, Tensor] = substitute.state_dict()
+    return weights
