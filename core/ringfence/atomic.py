@@ -42,8 +42,8 @@ def new_folder(path: Path) -> Iterator[Path]:
     draft = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{path.name}-", dir=path.parent))
     try:
         yield draft
-        for file in draft.iterdir():
-            _flush(file)
+        for file in draft.rglob("*"):
+            _flush_folder(file) if file.is_dir() else _flush(file)
         draft.chmod(0o755)
         _rename(draft, path)
     finally:
