@@ -6,7 +6,7 @@ and the victim only where the run's own folder is at hand.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ringfence.errors import BadEvidence, BadOption, UnknownName
 from ringfence.evidence import judge
 from ringfence.exhibit import Exhibit
 from ringfence.experiment import Experiment
-from ringfence.protocols import Verifier
+from ringfence.protocols import Endpoint, Exhibitor, OracleSource, Verifier
 from ringfence.registration import Registration
 from ringfence.reports import report_of
 from ringfence.selection import ask, makers, manager
@@ -31,13 +31,21 @@ Options = Mapping[str, Mapping[str, Any]]
 HOOK = "make_verifier"
 
 
+def _texts(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(map(str, values))
+
+
 @frozen(kw_only=True)
 class Case:
-    """Who is accused, by which ledger, beside whom."""
+    """Who is accused, by which ledger, beside whom.
 
-    suspect: Path
-    ledger: Path
-    controls: tuple[Path, ...] = field(validator=validators.min_len(1))
+    A suspect or control is a file, or the address of a service that an oracle plugin can ask; a
+    ledger is a folder, or ``NAME:VALUE``, a store plugin with the option of that value.
+    """
+
+    suspect: str = field(converter=str)
+    ledger: str = field(converter=str)
+    controls: tuple[str, ...] = field(converter=_texts, validator=validators.min_len(1))
     verifier: str
     model: str | None = None  #: of weights whose architecture is unknown; none: the victim's
     options: Options = field(factory=dict)
@@ -50,20 +58,16 @@ def verify(case: Case) -> dict[str, Any]:
     """Return the evidence against the suspect and against each control, as plain values."""
     device.use(case.device, case.threads)
     plugin = plugins.build("defenses", case.verifier, case.options.get(case.verifier))
-    folder = _ledger_folder(case.ledger)
-    found = exhibit.load(folder, case.device)
-    victim = _victim(folder.parent / "stages" / "victim")
-    registered = registration.read(folder.parent / registration.FILE)
-    if registered:
-        registration.check(registered, found.ledger, victim.weights if victim else None)
+    found, victim, registered = _evidence(case)
     court = _court(case, found)
     verifiers = _verifier(case, court, plugin, found, victim)
-    given = [_found(path) for path in (case.suspect, *case.controls)]
-    _refuse_strangers(case, [_model(case, found, one) for one in given])
-    suspect, *others = [_net(case, found, one) for one in given]
-    controls = [(f"control:{path}", net) for path, net in zip(case.controls, others, strict=True)]
+    given = [_found(case, one) for one in (case.suspect, *case.controls)]
+    _refuse_strangers(case, _names(case, found, given))
+    asked = [one if isinstance(one, Endpoint) else _net(case, found, one) for one in given]
+    suspect, *others = asked
+    controls = [(f"control:{name}", one) for name, one in zip(case.controls, others, strict=True)]
     evidence = judge(court, verifiers, suspect, controls)
-    evidence[0]["suspect"] = str(case.suspect)
+    evidence[0]["suspect"] = case.suspect
     return {
         "verifier": case.verifier,
         "ledger": _told(found, case.verifier),
@@ -71,6 +75,28 @@ def verify(case: Case) -> dict[str, Any]:
         "evidence": evidence,
         "report": report_of(verifiers[case.verifier]),
     }
+
+
+def _evidence(case: Case) -> tuple[Exhibit, suspects.Found | None, Registration | None]:
+    """Return the ledger, and of a run's folder the victim and the registration, checked."""
+    kind, colon, _ = case.ledger.partition(":")
+    if colon and kind in plugins.installed("stores") and not Path(case.ledger).exists():
+        return _stored(case.ledger, case.options.get(kind)), None, None
+    folder = _ledger_folder(Path(case.ledger))
+    found = exhibit.load(folder, case.device)
+    victim = _victim(folder.parent / "stages" / "victim")
+    registered = registration.read(folder.parent / registration.FILE)
+    if registered:
+        registration.check(registered, found.ledger, victim.weights if victim else None)
+    return found, victim, registered
+
+
+def _stored(name: str, options: Mapping[str, Any] | None) -> Exhibit:
+    """Return the ledger of a store that knows where it comes from."""
+    store = plugins.build("stores", name, options)
+    if not isinstance(store, Exhibitor):
+        raise BadEvidence(f"{name} keeps no evidence. Give a run's --out, or another store.")
+    return store.exhibit()
 
 
 def _ledger_folder(path: Path) -> Path:
@@ -135,10 +161,29 @@ def _verifier(
     return made
 
 
-def _found(path: Path) -> suspects.Found:
-    if not path.exists():
-        raise BadEvidence(f"{path} is not there. Give a file of weights, or a stage of a run.")
-    return suspects.find(path)
+def _found(case: Case, name: str) -> suspects.Found | Endpoint:
+    """Return the weights in a file or stage, or the service at an address."""
+    kind, address, _ = name.partition("://")
+    if address:
+        oracle = {"https": "http"}.get(kind, kind)
+        source: OracleSource = plugins.build(
+            "oracles", f"{oracle}:{name}", case.options.get(oracle)
+        )
+        return source.connect(_no_service)
+    if not Path(name).exists():
+        raise BadEvidence(f"{name} is not there. Give a file of weights, or a stage of a run.")
+    return suspects.find(Path(name))
+
+
+def _no_service() -> Endpoint:
+    raise BadEvidence("This oracle sets up a victim of its own. Give the address of a service.")
+
+
+def _names(case: Case, found: Exhibit, given: Sequence[suspects.Found | Endpoint]) -> list[str]:
+    """Return the plugins of this case beside its verifier."""
+    models = [_model(case, found, one) for one in given if isinstance(one, suspects.Found)]
+    stores = [case.ledger.partition(":")[0]] if ":" in case.ledger else []
+    return [*models, *stores, *(["http"] if len(models) < len(given) else [])]
 
 
 def _model(case: Case, found: Exhibit, given: suspects.Found) -> str:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ringfence.commands.run import parse
 
-_file = click.Path(path_type=Path)
-
 
 @click.command()
-@click.option("--suspect", type=_file, metavar="FILE", required=True, help="Who is accused.")
+@click.option("--suspect", metavar="FILE", required=True, help="Who is accused; or a URL.")
 @click.option(
-    "--ledger", type=_file, metavar="FILE", required=True, help="A run's --out, or its ledger."
+    "--ledger", metavar="FILE", required=True, help="A run's --out, its ledger, or STORE:VALUE."
 )
 @click.option(
     "--control",
     "controls",
-    type=_file,
     metavar="FILE",
     multiple=True,
     required=True,
@@ -43,7 +39,9 @@ def verify(options: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Judge a suspect by the marked answers of a finished run, beside innocent controls.
 
     FILE: weights (safetensors, or a state dict saved by torch.save), or a stage of a run:
-    RUN/stages/attack holds its substitute, RUN/stages/victim its victim.
+    RUN/stages/attack holds its substitute, RUN/stages/victim its victim. A URL is asked through
+    the oracle plugin of that name, with its options: -o http.keyfile=FILE. STORE:VALUE is a store
+    plugin, such as sql:sqlite:///guard/guard.db.
 
     Example: ringfence verify --suspect runs/a/stages/attack --ledger runs/a --control
     runs/b/stages/victim --verifier dawn

@@ -36,15 +36,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     digest: bytes = b""
 
-    def expected(self, before: bytes) -> bytes:
-        """Return the digest that belongs to this entry behind one of the digest ``before``."""
-        numbers = (self.seq, self.time, self.number)
+    def content(self) -> bytes:
+        """Return a digest of all that this entry says, its place in the chain aside."""
+        numbers = (self.time, self.number)
         texts = (self.event, self.client, self.plugin, self.kind)
-        parts = [before, *(str(n).encode() for n in numbers), *(t.encode() for t in texts)]
-        made = hashlib.sha256(SCHEME)
-        for part in (*parts, self.body):
-            made.update(len(part).to_bytes(8, "big") + part)
-        return made.digest()
+        return _hash([*(str(n).encode() for n in numbers), *(t.encode() for t in texts), self.body])
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -52,6 +48,21 @@ class Head(msgspec.Struct, frozen=True):
 
     seq: int = 0
     digest: bytes = START
+
+
+def link(before: bytes, seq: int, content: bytes) -> bytes:
+    """Return the digest of the entry ``seq`` of that content behind one of the digest ``before``.
+
+    Content counts by its digest, so that a chain can be shown without what others did.
+    """
+    return _hash([before, str(seq).encode(), content])
+
+
+def _hash(parts: Iterable[bytes]) -> bytes:
+    made = hashlib.sha256(SCHEME)
+    for part in parts:
+        made.update(len(part).to_bytes(8, "big") + part)
+    return made.digest()
 
 
 @define(eq=False)
@@ -86,7 +97,7 @@ class Chain:
         now = time.time_ns() // 1000
         told: dict[str, Any] = {"plugin": plugin, "kind": kind, "number": number, "body": body}
         entry = Entry(seq=head.seq + 1, time=now, event=event, client=client, **told)
-        whole = msgspec.structs.replace(entry, digest=entry.expected(head.digest))
+        whole = msgspec.structs.replace(entry, digest=link(head.digest, entry.seq, entry.content()))
         self._new.append(whole)
         self._head = Head(whole.seq, whole.digest)
         return whole
@@ -125,7 +136,8 @@ def check(entries: Iterable[Entry], commitment: Head | None = None) -> Head:
     """
     head, met = Head(), commitment is None or commitment == Head()
     for entry in entries:
-        if entry.seq != head.seq + 1 or entry.digest != entry.expected(head.digest):
+        wanted = link(head.digest, entry.seq, entry.content())
+        if entry.seq != head.seq + 1 or entry.digest != wanted:
             raise BadEvidence(
                 f"Evidence was changed: entry {head.seq + 1} does not follow from those before it. "
                 "Nothing from here on proves anything."

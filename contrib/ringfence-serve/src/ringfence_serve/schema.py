@@ -69,13 +69,14 @@ queries = sa.Table(
     sa.Column("client", _name, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True),
     sa.Column("time", sa.BigInteger, nullable=False),
-    sa.Column("image", sa.LargeBinary(16), nullable=False),
-    sa.Column("answer", sa.LargeBinary, nullable=False),
+    sa.Column("image", sa.LargeBinary(16), nullable=False),  # a digest of client and image
+    sa.Column("answer", sa.LargeBinary, nullable=False),  # what was sent
+    sa.Column("instead", sa.LargeBinary),  # what responders made of it, where that was not sent
     sa.Column("verdicts", sa.LargeBinary, nullable=False),
     sa.Column("flagged", sa.Boolean, nullable=False),
     sa.Column("changed", sa.Boolean, nullable=False),
-    sa.Column("pixels", sa.LargeBinary),
-    sa.Index("queries_image", "client", "image"),
+    sa.Column("pixels", sa.LargeBinary),  # of flagged and changed ones
+    sa.Index("queries_image", "image"),
     sqlite_with_rowid=False,
 )
 

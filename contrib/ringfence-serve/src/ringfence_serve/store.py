@@ -19,11 +19,13 @@ from attrs import define, field, validators
 from torch import Tensor
 
 from ringfence.errors import BadEvidence
+from ringfence.exhibit import Exhibit
 from ringfence.log import Log
 from ringfence.store import STATE_LIMIT, Batch, Key, PluginStore, outside, plain
 from ringfence.types import Queries
 from ringfence_serve import schema, tensors
-from ringfence_serve.chain import Chain
+from ringfence_serve.chain import Chain, check
+from ringfence_serve.configured import CONFIGURED, configured
 from ringfence_serve.database import Database
 from ringfence_serve.evidence import SqlLedger
 from ringfence_serve.failpoints import failpoint
@@ -168,7 +170,7 @@ class SqlStore:
         kept = self._kept(client)
         for known in (kept.states, kept.texts, kept.logs):
             for key in [key for key in known if key[0] not in but]:
-                del known[key]  # type: ignore[attr-defined]
+                del known[key]
 
     def memory(self) -> int:
         """Return the bytes of all states, as JSON, and of all logs."""
@@ -194,7 +196,7 @@ class SqlStore:
         """Forget everything; refused where a guard has served, for that is evidence."""
         with self.database.failing():
             connection = self.database.connection()
-            served = sa.select(schema.chain.c.seq).where(schema.chain.c.event == "configured")
+            served = sa.select(schema.chain.c.seq).where(schema.chain.c.event == CONFIGURED)
             if connection.execute(served.limit(1)).first():
                 raise BadEvidence(
                     "This store holds the evidence of a guard, and a run would erase it. "
@@ -221,6 +223,15 @@ class SqlStore:
                 log.append(rows)
             for mark in dumped["ledger"]:
                 self._load_mark(mark)
+
+    def exhibit(self) -> Exhibit:
+        """Return the ledger with what was guarded last; raise if anything was changed."""
+        with self.database.failing():
+            check(self.chain.entries())
+            made = list(self.chain.entries(schema.chain.c.event == CONFIGURED))
+        if not made:
+            raise BadEvidence("No guard has served from this store. Give the database of one.")
+        return configured(made[-1].body, self.ledger)
 
     def _load_mark(self, mark: Mapping[str, Any]) -> None:
         clients, rows = tuple(mark["clients"]), torch.arange(len(mark["clients"]))
