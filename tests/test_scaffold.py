@@ -121,7 +121,8 @@ def fresh_environment(folder, *packages):
     venv.create(folder)
     python = folder / "bin" / "python"
     [own] = (folder / "lib").glob("*/site-packages")
-    (own / "ours.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    ours = sysconfig.get_path("purelib")  # and what its own .pth files add: an editable install
+    (own / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
     pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps"]
     subprocess.run([*map(str, pip), *map(str, packages)], check=True)
     return python
