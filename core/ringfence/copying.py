@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -28,5 +28,5 @@ def copied(value: T) -> T:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...] | None:
+def _names(kind: Any) -> tuple[str, ...] | None:
     return tuple(field.name for field in attrs.fields(kind)) if attrs.has(kind) else None
