@@ -27,7 +27,7 @@ class Digits:
         "outliers": ("glyphs:signs",),
         "seeds": 100,
         "budget": {"synthetic": 2_000, "pool": 2_000},
-        "recipe": {"epochs": 100, "batch_size": 64, "shift": 2},
+        "recipe": {"epochs": 30, "batch_size": 64, "shift": 2},
     }
 
     def load(self, root: Path | None, offline: bool) -> ImageSet:
