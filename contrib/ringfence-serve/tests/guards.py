@@ -12,6 +12,7 @@ import attrs
 import msgspec
 import torch
 import urllib3
+from ringfence_serve import failpoints
 from ringfence_serve.direct import perform
 from ringfence_serve.guarded import Guarded
 from ringfence_serve.operations import Order
@@ -65,25 +66,22 @@ def headers(key, **more):
     return {"Authorization": f"Bearer {key}", "Content-Type": "application/json", **more}
 
 
-def listen(folder, settings, options, limits=None):
+def listen(folder, settings, options, dies):
     """Serve in this process: the target of another one."""
     torch.set_num_threads(1)
-    for kind, most in (limits or {}).items():
-        import resource
-
-        resource.setrlimit(getattr(resource, kind), (most, most))
+    failpoints.arm(dies)
     store = SqlStore(url_of(folder))
     serve(guarded(store, **{**WARY, **options}), store, Settings(state=folder, port=0, **settings))
 
 
 @contextmanager
-def running(folder, settings=None, options=None, limits=None):
+def running(folder, settings=None, options=None, dies=""):
     """Yield a process that serves, and its address."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["ringfence_serve.server", "guards"])
     address = Path(folder) / "server.json"
     address.unlink(missing_ok=True)
-    process = context.Process(target=listen, args=(folder, settings or {}, options or {}, limits))
+    process = context.Process(target=listen, args=(folder, settings or {}, options or {}, dies))
     process.start()
     try:
         url = _address(process, address)

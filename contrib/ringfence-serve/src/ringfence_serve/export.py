@@ -79,7 +79,8 @@ def _checked(rows: list[bytes], commitment: Head | None) -> tuple[list[Entry], H
     head, met, whole = Head(), commitment is None, []
     for row in rows:
         line = msgspec.json.decode(row, type=Line)
-        if _text(line).encode() != row:  # another spelling of the same, such as A for a
+        same = line.content == bytes.fromhex(line.content).hex()
+        if _text(line).encode() != row or not same:  # another spelling of the same, such as A for a
             raise BadEvidence(f"Evidence was changed: line {head.seq + 2} was not written so.")
         content = line.entry.content() if line.entry else bytes.fromhex(line.content)
         head = Head(head.seq + 1, link(head.digest, head.seq + 1, content))

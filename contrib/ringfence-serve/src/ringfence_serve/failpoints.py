@@ -1,26 +1,35 @@
 """Places at which a test lets the process die, named in ``RINGFENCE_FAILPOINT``.
 
 ``commit.before:7`` kills the process when it comes by ``commit.before`` for the seventh time.
-Nothing in a package's input reaches this: only who starts the process sets its environment.
+Nothing that a client sends reaches this: only who starts the process says where it dies.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
 
 VARIABLE = "RINGFENCE_FAILPOINT"
 NAMES = ("batch.before", "commit.before", "commit.after", "reply.before")
 
-_name, _, _turn = os.environ.get(VARIABLE, "").partition(":")
-_seen: Counter[str] = Counter()
+_left: dict[str, int] = {}  #: passes until the process dies
+
+
+def arm(told: str) -> None:
+    """Die at ``NAME:TURN``; nothing where ``told`` is empty."""
+    name, _, turn = told.partition(":")
+    _left.clear()
+    if name:
+        _left[name] = int(turn or 1)
 
 
 def failpoint(name: str) -> None:
     """Die here, as by ``kill -9``, if that was asked for."""
-    if name != _name:
+    if name not in _left:
         return
-    _seen[name] += 1
-    if _seen[name] == int(_turn or 1):
+    _left[name] -= 1
+    if not _left[name]:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+arm(os.environ.get(VARIABLE, ""))
