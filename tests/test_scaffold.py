@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import subprocess
 import sys
-import sysconfig
 import tomllib
-import venv
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from environments import fresh_environment, tested
 
 from ringfence import scaffold
 from ringfence.cli import main
@@ -116,30 +114,14 @@ def test_new_packages_are_lint_free(tool, tmp_path):
     assert done.returncode == 0, done.stdout
 
 
-def fresh_environment(folder, *packages):
-    """Return the Python of a new environment: our libraries, and ``packages`` by pip."""
-    venv.create(folder)
-    python = folder / "bin" / "python"
-    [own] = (folder / "lib").glob("*/site-packages")
-    ours = sysconfig.get_path("purelib")  # and what its own .pth files add: an editable install
-    (own / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps"]
-    subprocess.run([*map(str, pip), *map(str, packages)], check=True)
-    return python
-
-
 # a build and a start of torch each: python -m pytest -m slow tests/test_scaffold.py
 @pytest.mark.slow
 def test_new_packages_pass_their_tests_where_they_are_installed(tmp_path):
     kinds = ("dataset", "detector", "metric")  # what differs is what pytest is to find
     folders = [scaffold.write(kind, f"my{kind}", tmp_path) for kind in kinds]
     python = fresh_environment(tmp_path / "venv", *folders)
-    quiet = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     for folder in folders:
-        done = subprocess.run(
-            [python, "-m", "pytest", "-q"],
-            cwd=folder, env=quiet, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        code, told = tested(python, folder)
 
-        assert done.returncode == 0, done.stdout
-        assert "2 passed" in done.stdout
+        assert code == 0, told
+        assert "2 passed" in told
