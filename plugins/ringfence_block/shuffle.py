@@ -7,18 +7,18 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from ringfence.randomness import image_bytes, keyed_draw
+from ringfence.images import pixels
+from ringfence.randomness import keyed_draw
 from ringfence.types import Queries
 
 
 def draws(secret: bytes, queries: Queries, rows: Tensor, *, by_image: bool) -> Tensor:
     """Return numbers in ``[0, 1)`` ``(M,)`` float64 for ``rows`` (indices) of a batch.
 
-    By the image's pixels, or by client and number of the query.
+    By the image in 256 shades, or by client and number of the query.
     """
     if by_image:
-        images = queries.images[rows].cpu()
-        numbers = [keyed_draw(secret, image_bytes(image)) for image in images]
+        numbers = [keyed_draw(secret, image) for image in pixels(queries.images[rows])]
     else:
         first = queries.first[rows].tolist()
         clients = [queries.clients[row] for row in rows.tolist()]

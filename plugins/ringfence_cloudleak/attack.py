@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from ringfence.answers import refused
 from ringfence.errors import BadOption, MissingData
+from ringfence.freezing import Freeze, frozen
 from ringfence.images import as_float
 from ringfence.inference import logits, predict
 from ringfence.inference import share as share_of
@@ -21,7 +22,6 @@ from ringfence.recipe import Recipe
 from ringfence.run import AttackRun
 from ringfence.training import fit
 from ringfence_cloudleak.crafting import Bank, Crafter
-from ringfence_cloudleak.freezing import Freeze, frozen
 from ringfence_cloudleak.guides import find_guides
 from ringfence_cloudleak.pairing import Choice, least_sure, pairs, repeated
 from ringfence_cloudleak.pretraining import Start

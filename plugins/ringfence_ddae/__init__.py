@@ -10,7 +10,7 @@ from ringfence import hookimpl
 from ringfence.errors import BadOption, RingfenceError
 from ringfence.protocols import Recovery
 from ringfence.run import AttackRun
-from ringfence_ddae.expected import Expected, expected, parse, require_known
+from ringfence_ddae.expected import Expected, expected, require_known, require_told
 from ringfence_ddae.material import BOUGHT, POOL
 from ringfence_ddae.preparation import Preparation
 from ringfence_ddae.recovery import Recoverer
@@ -26,8 +26,10 @@ def _known(plugin: object, option: Attribute[Any], names: tuple[str, ...]) -> No
 
 
 def _legible(plugin: object, option: Attribute[Any], texts: tuple[str, ...]) -> None:
-    for text in texts:
-        parse(text)
+    try:
+        require_told(texts)
+    except RingfenceError as error:
+        raise ValueError(f"'{option.name}' is wrong: {error}") from error
 
 
 @define(eq=False)

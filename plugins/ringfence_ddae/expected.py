@@ -10,6 +10,7 @@ from attrs import frozen
 
 from ringfence.errors import BadOption
 from ringfence.fingerprint import fingerprint
+from ringfence.options import SECRET, settable
 from ringfence.plugins import build, find, load
 from ringfence.provenance import identify
 
@@ -29,6 +30,15 @@ def require_known(names: Iterable[str]) -> None:
         cls = load(find("defenses", name.partition(":")[0]))
         if not hasattr(cls, "make_responder"):
             raise BadOption(f"{name!r} changes no answers: there is nothing to undo.")
+
+
+def require_told(texts: Iterable[str]) -> None:
+    """Refuse options that no installed defense has, and secrets: no attacker is told one."""
+    for name, option, value in map(parse, texts):
+        known = settable(load(find("defenses", name.partition(":")[0])))
+        if option in known and known[option].metadata.get(SECRET):
+            raise BadOption(f"'{name}.{option}' is the defender's secret: no attacker knows it.")
+        build("defenses", name, {option: value})
 
 
 def expected(names: tuple[str, ...], told: Iterable[str]) -> tuple[Expected, ...]:

@@ -9,17 +9,18 @@ from typing import Literal
 from torch import nn
 
 from ringfence.errors import BadOption
+from ringfence.freezing import frozen
+from ringfence.training import Objective
 
 
 @contextmanager
-def only(model: nn.Module, layers: Literal["all", "last"]) -> Iterator[None]:
-    """Freeze the weights of all other layers for as long as this lasts."""
-    chosen = set(model.parameters() if layers == "all" else last(model).parameters())
+def only(model: nn.Module, layers: Literal["all", "last"]) -> Iterator[Objective]:
+    """Let these layers learn, also where the attack had frozen them; yield what they minimise."""
     before = {weight: weight.requires_grad for weight in model.parameters()}
+    model.requires_grad_(True)
     try:
-        for weight in before:
-            weight.requires_grad_(weight in chosen)
-        yield
+        with frozen(model, "body" if layers == "last" else "nothing") as objective:
+            yield objective
     finally:
         for weight, learns in before.items():
             weight.requires_grad_(learns)

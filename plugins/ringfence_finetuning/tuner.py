@@ -42,12 +42,13 @@ class Tuner:
             return substitute
         if self.options.restart:
             redraw(substitute)
-        with only(substitute, self.options.layers):
+        with only(substitute, self.options.layers) as objective:
             return fit(
                 substitute,
                 images,
                 targets,
                 self.recipe,
+                objective=objective,
                 generator=self.run.generator("training"),
                 name="finetuning",
             )

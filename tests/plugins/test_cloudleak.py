@@ -16,6 +16,7 @@ from torch import nn
 from ringfence import hookimpl, options, plugins
 from ringfence.choice import Choice
 from ringfence.errors import BadOption, MissingData, RingfenceError, UnknownName
+from ringfence.freezing import frozen
 from ringfence.launch import launch
 from ringfence.pipeline import run_experiment
 from ringfence.protocols import Attack
@@ -26,7 +27,6 @@ from ringfence.testing.tiny import session
 from ringfence.training import fit
 from ringfence_cloudleak import CloudLeak
 from ringfence_cloudleak import attack as attack_module
-from ringfence_cloudleak.freezing import frozen
 from ringfence_cloudleak.pretext import quarters, rotations
 from ringfence_cloudleak.transfer import TransferSet
 
