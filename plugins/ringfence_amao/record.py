@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from attrs import field, frozen
+from attrs import frozen
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,7 +17,7 @@ from ringfence_amao.phash import BITS
 
 FAR = BITS + 1  #: further away than any hash
 CELLS = 2**16  #: distances computed at a time, so that they stay in the cache
-NAMES = ("hashes", "classes", "answers")
+SEEN, SAID = ("hashes", "classes"), "answers"  #: logs of the store
 
 
 @frozen(eq=False)
@@ -26,13 +26,12 @@ class Record:
 
     hashes: NDArray[np.uint64]  #: ``(R,)``
     classes: NDArray[np.int64]  #: ``(R,)``, the victim's
-    answers: Tensor = field(factory=lambda: torch.empty(0))  #: ``(R, K)`` float64
 
     @classmethod
     def of(cls, run: DefenseRun, owner: str) -> Record:
         """Return the record of ``owner``: a client, or everybody's if empty."""
-        hashes, classes, answers = (run.store.log(owner, name).rows().cpu() for name in NAMES)
-        return cls(hashes.numpy().view(np.uint64), classes.numpy(), answers)
+        hashes, classes = (run.store.log(owner, name).rows().cpu().numpy() for name in SEEN)
+        return cls(hashes.view(np.uint64), classes)
 
     def __len__(self) -> int:
         """Return the number of entries."""
@@ -59,9 +58,15 @@ class Record:
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         distances = np.bitwise_count(hashes[:, None] ^ self.hashes)
         if same_class:
-            np.putmask(distances, classes[:, None] != self.classes, FAR)
+            other = (classes[:, None] != self.classes).view(np.uint8)
+            np.maximum(distances, other * np.uint8(FAR), out=distances)  # faster than a mask
         entries = distances.argmin(1)  # of equals the first
         return distances[np.arange(len(entries)), entries], entries
+
+
+def recall(run: DefenseRun, owner: str, entries: list[int]) -> Tensor:
+    """Return what was said ``(n, K)`` of these entries."""
+    return run.store.log(owner, SAID).rows()[entries]
 
 
 def write(
@@ -69,9 +74,9 @@ def write(
     owner: str,
     hashes: NDArray[np.uint64],
     classes: NDArray[np.int64],
-    answers: Tensor,
+    said: Tensor,
 ) -> None:
     """Append entries to the record of ``owner``."""
-    rows = torch.from_numpy(hashes.view(np.int64)), torch.from_numpy(classes), answers.cpu()
-    for name, own in zip(NAMES, rows, strict=True):
+    rows = torch.from_numpy(hashes.view(np.int64)), torch.from_numpy(classes), said.cpu()
+    for name, own in zip((*SEEN, SAID), rows, strict=True):
         run.store.log(owner, name).append(own)

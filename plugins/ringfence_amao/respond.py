@@ -20,7 +20,7 @@ from ringfence.suspicion import suspected
 from ringfence.types import Queries, Verdict
 from ringfence_amao import flips, stopping
 from ringfence_amao.phash import phash
-from ringfence_amao.record import FAR, Record, write
+from ringfence_amao.record import FAR, Record, recall, write
 
 
 @frozen
@@ -167,7 +167,7 @@ class _Batch:
 
     def recorded(self) -> Tensor:
         """Return the answers ``(n, K)`` to those replayed, once the flips are written."""
-        return Record.of(self.replies.run, self.owner).answers[list(self.replayed.values())]
+        return recall(self.replies.run, self.owner, list(self.replayed.values()))
 
     def _decide(self, places: list[int]) -> None:
         """A replay takes no place in a group; a flip may be replayed at once."""
