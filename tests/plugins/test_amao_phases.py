@@ -241,36 +241,40 @@ def test_the_substitute_is_convicted_and_no_control_is(victims):
     }  # fmt: skip
 
 
-def rows_of_the_page():
-    """Yield the rows of the table in docs/plugins/amao.md."""
-    found = json.loads((DOCS / "results" / "amao-digits.jsonl").read_text())
-    thief, *controls = found["evidence"]
-    told, victim = found["responders"]["amao"]["report"], found["victim"]
-    detector = found["detectors"]["amao"]
-    cells = {
+def told(result):
+    """Return the cells of one run in the table of docs/plugins/amao.md."""
+    thief, *controls = result["evidence"]
+    changes, victim = result["responders"]["amao"]["report"], result["victim"]
+    detector, stolen = result["detectors"]["amao"], result["substitute"]
+    return {
         "victim: clean, validation under PGD-20": (
             f"{victim['accuracy']:.3f}, {victim['report']['robust_accuracy']:.3f}"
         ),
-        "substitute: accuracy, fidelity": (
-            f"{found['substitute']['accuracy']:.3f}, {found['substitute']['fidelity']:.3f}"
-        ),
+        "substitute: accuracy, fidelity": f"{stolen['accuracy']:.3f}, {stolen['fidelity']:.3f}",
         "detector: balanced accuracy, false positives per query": (
             f"{detector['accuracy']:.3f}, {detector['fpr']:.3f}"
         ),
         "thief suspected after": f"{detector['first_alarm']} queries",
         "its answers flipped, replayed, of those after that": (
-            f"{100 * told['flipped_rate']:.1f} %, {100 * told['replayed_rate']:.1f} %"
+            f"{100 * changes['flipped_rate']:.1f} %, {100 * changes['replayed_rate']:.1f} %"
         ),
-        "its answers changed, of all": f"{100 * found['attack']['changed']:.1f} %",
+        "its answers changed, of all": f"{100 * result['attack']['changed']:.1f} %",
         "flips that the substitute repeats; p-value": (
             f"{100 * thief['score']:.0f} %; {thief['p_value']:.0e}"
         ),
         "controls convicted": f"{sum(one['stolen'] for one in controls)} of {len(controls)}",
         "benign clients suspected, benign answers changed": (
-            f"{found['benign']['suspected']:.0f}, {found['benign']['changed']:.0f}"
+            f"{result['benign']['suspected']:.0f}, {result['benign']['changed']:.0f}"
         ),
     }
-    return [f"| {name} | {cell} |" for name, cell in cells.items()]
+
+
+def rows_of_the_page():
+    """Yield the rows of that table, one cell for each seed."""
+    lines = (DOCS / "results" / "amao-digits.jsonl").read_text().splitlines()
+    runs = sorted(map(json.loads, lines), key=lambda result: result["run"]["seed"])
+    cells = [told(run) for run in runs]
+    return [f"| {name} | {' | '.join(one[name] for one in cells)} |" for name in cells[0]]
 
 
 def test_the_page_says_what_the_result_file_says():
