@@ -1,0 +1,162 @@
+"""Full disks, slow clients, large bodies, clocks that jump: the guard goes on."""
+
+from __future__ import annotations
+
+import datetime as dt
+import resource
+import socket
+import time
+from contextlib import suppress
+
+import psutil
+import pytest
+import time_machine
+import urllib3
+from guards import add, ask, body, headers, images, pool, running
+from ringfence_serve import pixels, schema
+from ringfence_serve.server import url_of
+from ringfence_serve.store import SqlStore
+
+PREDICT = "/v1/predict"
+
+
+def recorded(folder, client):
+    """Return the answers in the evidence by the digest of their image."""
+    store = SqlStore(url_of(folder))
+    rows = store.database.connection().execute(schema.queries.select()).all()
+    store.database.close()
+    return {row.image: pixels.heard(row.answer).tolist() for row in rows if row.client == client}
+
+
+def test_a_full_disk_is_told_and_nothing_unrecorded_is_answered(tmp_path):
+    """RLIMIT_FSIZE stands for the disk: writes fail, first in the log of SQLite."""
+    key, http, seen = add(tmp_path, "alice"), pool(), {}
+    statuses = []
+
+    def send(number):
+        some = images(8, seed=number)
+        status, told = ask(http, url, key, some)
+        statuses.append(status)
+        if status == 200:
+            rows = [one["probabilities"] for one in told["answers"]]
+            seen.update(zip(pixels.digests("alice", some), rows, strict=True))
+
+    with running(tmp_path) as (process, url):
+        for number in range(5):
+            send(number)
+        full = (tmp_path / "guard.db-wal").stat().st_size + 40_000
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+        for number in range(5, 30):
+            send(number)
+        assert 503 in statuses
+        assert http.request("GET", f"{url}/healthz").status == 200
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        for number in range(30, 35):
+            send(number)
+        assert statuses[-5:] == [200] * 5
+    assert set(statuses) == {200, 503}
+    kept = recorded(tmp_path, "alice")
+    assert all(kept.get(image) == answer for image, answer in seen.items())
+    assert len(seen) >= 80
+
+
+def stalled(url, key, sent):
+    """Return a connection over which a part of a request came."""
+    host, port = url.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=20)
+    text = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
+    text += f"Content-Type: application/json\r\nContent-Length: {len(sent)}\r\n\r\n"
+    connection.sendall(text.encode() + sent[:20])
+    return connection
+
+
+def test_a_body_that_does_not_come_is_not_waited_for_and_others_are_served(tmp_path):
+    key, http = add(tmp_path, "alice"), pool()
+    with running(tmp_path) as (_, url):
+        ask(http, url, key, images(1))
+        begun = time.monotonic()
+        connections = [stalled(url, key, body(images(1))) for _ in range(50)]
+        assert ask(http, url, key, images(2))[0] == 200
+        told = connections[0].recv(200)
+        took = time.monotonic() - begun
+        for one in connections:
+            one.close()
+    assert told.startswith(b"HTTP/1.1 408")
+    assert took > 1.9
+
+
+@pytest.mark.slow
+def test_a_body_of_300_mb_and_a_million_unknown_keys_take_no_memory(tmp_path):
+    key, http = add(tmp_path, "alice"), pool()
+    with running(tmp_path) as (process, url):
+        ask(http, url, key, images(4))
+        own = psutil.Process(process.pid)
+        before = own.memory_info().rss
+
+        def large():
+            for _ in range(300):
+                yield b"x" * 2**20
+
+        for sent in (large(), b"x" * (300 << 20)):
+            with suppress(urllib3.exceptions.ProtocolError):  # it hung up while we were sending
+                assert (
+                    http.request("POST", url + PREDICT, body=sent, headers=headers(key)).status
+                    == 413
+                )
+        large_bodies = own.memory_info().rss - before
+        for number in range(20_000):
+            wrong = f"rf_{number:012}_{'A' * 43}"
+            assert ask(http, url, wrong, images(1))[0] == 401
+        unknown = own.memory_info().rss - before - large_bodies
+    assert large_bodies < 10 << 20
+    assert unknown < 1 << 20
+
+
+def test_clocks_that_jump_reorder_nothing_and_forgive_nobody(guard):
+    client = guard(repeats="pipeline")
+    engine = client.served.batcher.engine
+    now = dt.datetime(2026, 5, 1, 12, tzinfo=dt.UTC)
+    answers = []
+    for day in (0, 1, -1, 0):
+        with time_machine.travel(now + dt.timedelta(days=day), tick=True):
+            reply = client.post(
+                PREDICT, content=body(images(10, seed=day + 5)), headers=headers(client.key)
+            )
+            assert reply.status_code == 200
+            answers.append(reply.json())
+    with engine.store.batch(()):
+        entries = list(engine.store.chain.entries())
+        assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+        times = [entry.time for entry in entries]
+        assert times != sorted(times), "else the clock did not jump"
+        suspected = [entry for entry in entries if entry.event == "suspected"]
+        assert len(suspected) == 1
+        assert engine.service.sent(["alice"])["alice"].count == 40
+    marked = [entry.number for entry in entries if entry.event == "marked"]
+    assert max(marked) > 30
+
+
+def test_many_known_clients_take_little_memory(tmp_path):
+    from ringfence_serve.accounts import Account, Accounts
+
+    store = SqlStore(url_of(tmp_path))
+    rows = [
+        {
+            "name": f"client-{n}",
+            "key_id": f"{n:012}",
+            "key_digest": n.to_bytes(32, "big"),
+            "added": 0,
+            "trusted": False,
+        }
+        for n in range(100_000)
+    ]
+    with store.batch(()):
+        store.database.connection().execute(schema.clients.insert(), rows)
+    del rows
+    before = psutil.Process().memory_info().rss
+    accounts = Accounts(store)
+    accounts.load()
+    taken = psutil.Process().memory_info().rss - before
+    assert isinstance(accounts.named("client-99999"), Account)
+    store.database.close()
+    assert taken < 64 << 20
