@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -62,7 +63,11 @@ class Contract:
         return f"{self.name}-{self.what}"
 
     def check(self, folder: Path) -> None:
-        """Build the plugin and check it; ``folder`` is empty, for what writes files."""
+        """Build the plugin and check it in ``folder``, which is empty: some write files."""
+        with chdir(folder):
+            self._check(folder)
+
+    def _check(self, folder: Path) -> None:
         if self.kind == "metrics":
             check_metric(plugins.load(plugins.find(self.kind, self.name)))
             return
