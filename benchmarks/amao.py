@@ -24,9 +24,11 @@ from torch import Tensor
 from ringfence import plugins
 from ringfence.flags import Flags
 from ringfence.inference import logits
+from ringfence.recipe import Recipe
 from ringfence.service import Service
 from ringfence.session import Session
-from ringfence.types import Queries
+from ringfence.training import fit
+from ringfence.types import Queries, Split
 from ringfence_amao.phash import BITS, phash
 from ringfence_amao.record import write
 
@@ -34,6 +36,7 @@ RECORD = 10_000  #: recorded flips, where nothing else is said
 OPTIONS = {"threshold": 0.5, "temperature": 1.5}
 TRAFFIC = 4096  #: images that are sent in turn
 PAIRS = 1000
+STEPS = 4  #: of training in one turn
 Kept = Callable[[Figures], bool]
 
 
@@ -117,6 +120,19 @@ def verification(stage: Stage) -> Race:
     return Race(verdict, passes, (PAIRS, PAIRS), "the passes", promise, kept)
 
 
+def training(stage: Stage) -> Race:
+    """Race adversarial training, as on MNIST, with plain training: one epoch of a few batches."""
+    few = stage.run.validation.rows(torch.arange(8, device=stage.images.device))
+    data = Split(stage.images.repeat(STEPS, 1, 1, 1), few.labels.repeat(STEPS * BATCH // 8))
+    run = evolve(stage.run, validation=few, recipe=Recipe(epochs=1, batch_size=BATCH))
+    plugin = plugins.build("defenses", "amao")
+    trainer = plugin.make_trainer(evolve(run.for_defense("amao", plugin), dataset="mnist"))
+    ours = lambda: trainer.train(run.new_model(), data)  # noqa: E731
+    plain = lambda: fit(run.new_model(), data.images, data.labels, run.recipe)  # noqa: E731
+    size = len(data)
+    return Race(ours, plain, (size, size), "plain training", None, at_most(1), turns=10)
+
+
 def serving(stage: Stage, size: int, clients: Sequence[str], entries: int) -> Callable[[], Tensor]:
     """Return what answers the next ``size`` images; each client's record has ``entries``."""
     hooks = ("make_detector", "make_responder")
@@ -172,6 +188,7 @@ RACES: dict[str, Callable[[Stage], Race]] = {
     "phash-28": hashing((1, 28, 28), 6),
     "phash-32": hashing((3, 32, 32), 12),
     "verify": verification,
+    "train": training,
 }
 
 if __name__ == "__main__":
