@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ringfence import plugins
 from ringfence.choice import Choice
 from ringfence.images import as_float
 from ringfence.inference import accuracy
@@ -12,7 +13,7 @@ from ringfence.pipeline import run_experiment
 from ringfence.service import Service
 from ringfence.session import Session
 from ringfence.setup import prepare
-from ringfence.testing import tiny_experiment
+from ringfence.testing import CHECKS, check_model, contracts, tiny_experiment
 from ringfence.training import fit
 
 pytestmark = pytest.mark.gpu
@@ -69,3 +70,17 @@ def test_the_same_run_twice_is_the_same_result():
 def test_a_device_that_is_not_there_is_refused():
     with pytest.raises(Exception, match="There is no device 'cuda:99' here"):
         run("cuda:99")
+
+
+OPTIONS = {"ood-make_trainer": {"exposure": 1.0}}  # or it leaves the phase out
+
+
+@pytest.mark.parametrize("contract", [one for one in contracts() if one.what in CHECKS], ids=str)
+def test_a_plugin_keeps_its_promises_there_too(contract):
+    options = OPTIONS.get(str(contract), {})
+    CHECKS[contract.what](plugins.build(contract.kind, contract.name, options), device="cuda")
+
+
+@pytest.mark.parametrize("name", ["lenet5", "alexnet", "resnet18"])
+def test_a_model_gives_the_same_logits_there(name):
+    check_model(plugins.build("models", name), device="cuda")
