@@ -53,7 +53,9 @@ class Amao:
 
     preset: Literal["ringfence", "paper"] = field(
         default="ringfence",
-        metadata={"help": "sets similarity, same_class, suspicion and rule where these are none"},
+        metadata={
+            "help": "sets similarity, same_class, suspicion, rule, hash where these are none"
+        },
     )
 
     # train
@@ -160,7 +162,7 @@ class Amao:
     )
     hash: Literal["median", "mean", "mean_no_dc", "imagehash"] | None = field(
         default=None,
-        metadata={"help": "rule of the perceptual hash; none: median, imagehash from 224 pixels"},
+        metadata={"help": "rule of the perceptual hash; median is imagehash from 224 pixels"},
     )
     driven_by: tuple[str, ...] = field(
         default=(), validator=_names, metadata={"help": "detectors; empty: its own, if there is"}
@@ -244,8 +246,9 @@ class Amao:
 
     def _policy(self, run: DefenseRun, victim: nn.Module) -> Policy:
         preset: Preset = PRESETS[self.preset]
-        large = max(run.image_shape[1:]) >= LARGE
-        rule = self.hash or ("imagehash" if large else "median")
+        rule = self.hash or preset.hash
+        if self.hash is None and rule == "median" and max(run.image_shape[1:]) >= LARGE:
+            rule = "imagehash"  # which has the same rule
         similarity = self._similarity(run, victim, rule) if self.replay else 2.0
         return Policy(
             period=self.period,

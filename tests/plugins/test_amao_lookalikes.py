@@ -62,21 +62,33 @@ def test_what_an_attack_made_stands_beside_the_nearest_seed():
     assert torch.allclose((made - seeds).flatten(1).norm(dim=1), away.min(1).values)
 
 
-def test_a_calibrated_similarity_takes_the_place_of_the_preset_s():
+def test_a_calibrated_similarity_takes_the_place_of_the_preset_s(monkeypatch):
+    images = drawn(0)
+    made = (images, (images + 0.05 * drawn(1)).clamp(0, 1))
+    monkeypatch.setattr("ringfence_amao.rehearsed_pairs", lambda *_: made)
     run = tiny_experiment().for_defense("it")
     victim = run.new_model().eval()
-    told = {"rehearsal_budget": 200, "calibrate_similarity": True}
 
-    found = calibrate(
-        rehearsed_pairs(run, victim, "jbdatr", 200, "outliers"),
-        as_float(run.validation.images),
-        "median",
-    )
+    found = calibrate(made, as_float(run.validation.images), "median")
 
-    radius = Amao(**told).make_responder(run, victim).policy.radius
+    radius = Amao(calibrate_similarity=True).make_responder(run, victim).policy.radius
     assert radius == np.floor((1 - found.threshold) * 64 + 1e-9)
-    assert Amao(**told, similarity=0.5).make_responder(run, victim).policy.radius == 32
-    assert Amao(**told, replay=False).make_responder(run, victim).policy.radius < 0
+    given = Amao(calibrate_similarity=True, similarity=0.5).make_responder(run, victim)
+    assert given.policy.radius == 32
+    never = Amao(calibrate_similarity=True, replay=False).make_responder(run, victim)
+    assert never.policy.radius < 0
+
+
+def test_the_presets_hash_as_they_say():
+    run = tiny_experiment().for_defense("it")
+    large = evolve(run, image_shape=(3, 224, 224))
+    used = [
+        Amao(**told).make_responder(where, run.new_model()).policy.hash
+        for told in ({}, {"preset": "paper"}, {"hash": "mean_no_dc"})
+        for where in (run, large)
+    ]
+
+    assert used == ["median", "imagehash", "mean", "mean", "mean_no_dc", "mean_no_dc"]
 
 
 @pytest.mark.parametrize(
