@@ -1,0 +1,143 @@
+"""The page of the MNIST tables says what their result files say.
+
+After a new sweep, ``python tests/test_tables_mnist.py`` prints the rows.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+DEFENSES = (
+    (),
+    ("dawn",),
+    ("misinformation",),
+    ("deceptive",),
+    ("ood", "block"),
+    ("prada", "block"),
+)
+
+
+def read(name):
+    lines = (RESULTS / f"{name}.jsonl").read_text().splitlines()
+    return sorted(map(json.loads, lines), key=lambda result: result["run"]["seed"])
+
+
+def percent(values):
+    """Return a figure of every seed, in percent."""
+    return " / ".join(f"{100 * value:.1f}" for value in values)
+
+
+def convicted(result):
+    """Return whether the substitute was, and any control."""
+    said = [(one["suspect"] == "substitute", one["stolen"]) for one in result["evidence"]]
+    return any(s for own, s in said if own), any(s for own, s in said if not own)
+
+
+def verdicts(results):
+    if not any(result["evidence"] for result in results):
+        return "-"
+    own, others = zip(*map(convicted, results), strict=True)
+    return f"{sum(own)} of {len(own)}, controls {sum(others)}"
+
+
+def baseline_rows(attack, budget):
+    results = [
+        r
+        for r in read("mnist-baselines")
+        if (r["run"]["attack"], r["run"]["budget"]) == (attack, budget)
+    ]
+    for labels in ("soft", "hard"):
+        for defense in DEFENSES:
+            own = [
+                r
+                for r in results
+                if (r["run"]["labels"], tuple(r["run"]["defense"])) == (labels, defense)
+            ]
+            if own:
+                yield row(labels, " + ".join(defense) or "none", own)
+
+
+def row(labels, defense, results):
+    figures = [
+        [r["substitute"]["accuracy"] for r in results],
+        [r["substitute"]["fidelity"] for r in results],
+        [r["benign"]["accuracy"] for r in results],
+        [r["attack"]["changed"] for r in results],
+    ]
+    cells = " | ".join(percent(values) for values in figures)
+    seeds = ", ".join(str(r["run"]["seed"]) for r in results)
+    return f"| {labels} | {defense} | {seeds} | {cells} | {verdicts(results)} |"
+
+
+LOOKALIKES = {
+    "JBDA-TR": "jbdatr",
+    "CloudLeak": "cloudleak",
+    "crop": "crop",
+    "rotation": "rotation",
+    "noise": "noise",
+    "flip": "flip",
+}
+GUARDS = (("amao", "ringfence"), ("amao", "paper"), ("dawn", "pixels"), ("dawn", "logits"),
+          ("dawn", "hidden"))  # fmt: skip
+
+
+def guarded(result):
+    (name,) = result["run"]["defense"]
+    options = result["run"]["options"][name]
+    return name, options["preset" if name == "amao" else "mapping"]
+
+
+def found_rows():
+    """Yield AMAO's table 12: how well a hash finds what was made from what."""
+    told = read("amao-lookalikes-mnist")[0]["metrics"]["lookalikes"]
+    for label, kind in LOOKALIKES.items():
+        by = told[kind]["similarity"]
+        best = f"{by['median']['threshold']:.2f} | {percent([by['median']['accuracy']])}"
+        paper = " | ".join(
+            percent([by[rule]["accuracy_paper"]]) for rule in ("median", "mean", "mean_no_dc")
+        )
+        yield f"| {label} | {best} | {paper} |"
+
+
+def equal_rows():
+    """Yield how often an original with an altered answer and its look-alike are told the same."""
+    results = {guarded(r): r["metrics"]["lookalikes"] for r in read("amao-lookalikes-mnist")}
+    for label, kind in LOOKALIKES.items():
+        cells = [percent([results[guard][kind]["equal_altered"]]) for guard in GUARDS]
+        yield f"| {label} | {' | '.join(cells)} | {percent([results[GUARDS[0]][kind]['victim']])} |"
+
+
+TABLES = {
+    "knockoffnet": lambda: baseline_rows("knockoffnet", 60_000),
+    "knockoffnet, a fifth": lambda: baseline_rows("knockoffnet", 12_000),
+    "jbdatr": lambda: baseline_rows("jbdatr", 6_400),
+    "cloudleak": lambda: baseline_rows("cloudleak", 10_000),
+}
+AMAO = {"found": found_rows, "equal": equal_rows}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_says_what_its_result_files_say(table):
+    text = (RESULTS / "mnist.md").read_text()
+
+    assert [row for row in TABLES[table]() if row not in text] == []
+
+
+@pytest.mark.parametrize("table", AMAO)
+def test_amao_s_page_says_what_its_result_files_say(table):
+    text = (RESULTS.parent / "plugins" / "amao.md").read_text()
+
+    assert [row for row in AMAO[table]() if row not in text] == []
+
+
+def test_no_control_was_convicted():
+    assert not any(convicted(result)[1] for result in read("mnist-baselines"))
+
+
+if __name__ == "__main__":
+    for table, rows in (TABLES | AMAO).items():
+        print(f"\n{table}", *rows(), sep="\n")
