@@ -11,10 +11,12 @@ import torch
 from attrs import define
 from click.testing import CliRunner
 
-from ringfence import artifact, evidence, hookimpl, plugins, verification
+from ringfence import artifact, evidence, exhibit, hookimpl, plugins, suspects, verification
+from ringfence.answers import answer_format
 from ringfence.cli import main
-from ringfence.errors import BadEvidence
+from ringfence.errors import BadEvidence, BadOption
 from ringfence.registration import FILE
+from ringfence.service import Service
 from ringfence.types import Evidence
 from ringfence.verification import Case
 
@@ -287,3 +289,49 @@ def test_a_verifier_gets_the_registered_victim_or_an_error(runs, tmp_path, monke
         verification.verify(Case(**named, verifier="own", ledger=tmp_path))
 
     assert found["evidence"][0]["score"] == 64 * 256 + 256 + 256 * 4 + 4
+
+
+@define(eq=False)
+class Kept:
+    """A store that knows where its ledger comes from."""
+
+    folder: object
+
+    def exhibit(self):
+        return exhibit.load(self.folder)
+
+
+@define(eq=False)
+class Far:
+    """An oracle plugin behind which the thief's model answers."""
+
+    model: object
+
+    def connect(self, serve):
+        return Service(self.model, format=answer_format("hard"))
+
+
+def test_a_store_may_be_the_ledger_and_an_address_the_suspect(runs, monkeypatch):
+    expected = json.loads(verify(runs, "--verifier", "toy_watermark", "--json").stdout)["evidence"]
+    thief = suspects.find(runs / "0/stages/attack")
+    model = suspects.build(thief, "toy_mlp", thief.options, suspects.Size(4, (1, 8, 8)))
+    build, installed = plugins.build, plugins.installed
+    own = {"kept:it": Kept(runs / "0/ledger"), "http:https://far/it": Far(model)}
+
+    monkeypatch.setattr(plugins, "build", lambda k, n, g=None: own.get(n) or build(k, n, g))
+    monkeypatch.setattr(plugins, "installed", lambda kind: {**installed(kind), "kept": None})
+    controls = (runs / "1/stages/victim",)
+    case = Case(
+        suspect="https://far/it", ledger="kept:it", controls=controls, verifier="toy_watermark"
+    )
+    found = verification.verify(case)
+
+    assert found["evidence"][0] == {**expected[0], "suspect": "https://far/it"}
+    assert found["registration"] is None
+
+
+def test_a_store_without_evidence_is_no_ledger(runs):
+    with pytest.raises(BadOption, match="has no variants"):
+        verification.verify(
+            Case(suspect=runs, ledger="memory:x", controls=(runs,), verifier="toy_watermark")
+        )
