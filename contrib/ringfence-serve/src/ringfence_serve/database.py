@@ -34,6 +34,7 @@ class Database:
     url: str = field(repr=False)
     _connection: sa.Connection | None = field(default=None, init=False)
     _lock: FileLock | None = field(default=None, init=False)
+    _upserts: dict[str, Any] = field(factory=dict, init=False)
 
     def connection(self) -> sa.Connection:
         """Return the connection; open it, and bring the tables up to date, if it is not."""
@@ -44,10 +45,14 @@ class Database:
                 schema.prepare(self._connection)
         return self._connection
 
-    def insert(self, table: sa.Table) -> Any:
-        """Return an ``INSERT`` that can say ``ON CONFLICT``."""
-        dialect = self.connection().dialect.name
-        return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    def upsert(self, table: sa.Table, column: str) -> Any:
+        """Return an ``INSERT`` that replaces ``column`` where the row is there; made once."""
+        if table.name not in self._upserts:
+            postgres = self.connection().dialect.name == "postgresql"
+            insert = (postgresql if postgres else sqlite).insert(table)
+            keys, new = list(table.primary_key.columns), {column: insert.excluded[column]}
+            self._upserts[table.name] = insert.on_conflict_do_update(keys, set_=new)
+        return self._upserts[table.name]
 
     @contextmanager
     def failing(self) -> Iterator[None]:

@@ -27,6 +27,12 @@ from ringfence_serve.failpoints import failpoint
 from ringfence_serve.store import SqlStore
 
 Judged = tuple[str, float, bool, bool]  #: detector, score, flagged, suspected
+INSERT = sa.insert(schema.queries)  #: made once, like the next: building one costs a query's time
+BEFORE = (
+    sa.select(schema.queries.c.image, schema.queries.c.answer)
+    .where(schema.queries.c.image.in_(sa.bindparam("keys", expanding=True)))
+    .order_by(schema.queries.c.number.desc())
+)
 KEPT_REPLIES = 24 * 3600 * 1_000_000  #: microseconds for which an id gets the same reply
 
 
@@ -179,9 +185,7 @@ class Engine:
 
     def _told_before(self, keys: Sequence[bytes]) -> dict[bytes, Tensor]:
         """Return what was answered to the same images of the same clients before."""
-        columns = schema.queries.c
-        wanted = sa.select(columns.image, columns.answer).where(columns.image.in_(list(set(keys))))
-        rows = self._execute(wanted.order_by(columns.number.desc()))
+        rows = self._execute(BEFORE, {"keys": list(set(keys))})
         return {image: pixels.heard(answer) for image, answer in rows}  # the oldest one stays
 
     def _record(self, keys: Sequence[bytes]) -> tuple[int, int]:
@@ -211,7 +215,7 @@ class Engine:
             }
             for row, client in enumerate(queries.clients)
         ]
-        self._execute(sa.insert(schema.queries), rows)
+        self._execute(INSERT, rows)
         rung = self.alarms.ring(queries.clients, numbers, judged)
         return sum(changed), rung
 

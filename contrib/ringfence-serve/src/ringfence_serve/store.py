@@ -32,6 +32,7 @@ from ringfence_serve.failpoints import failpoint
 
 T = TypeVar("T")
 PARTS = 64  #: pieces of a log from which on it is written as one
+INSERT_LOGS = sa.insert(schema.logs)  #: made once: its key in SQLAlchemy's cache is, too
 OVERHEAD = 2048  #: bytes of a client in memory beside its logs, measured
 
 
@@ -277,9 +278,7 @@ class SqlStore:
         """Write the states that changed, and what was added to logs."""
         changed = [row for key, state in batch.states.items() if (row := self._changed(key, state))]
         if changed:
-            insert = self.database.insert(schema.states)
-            keys = ["client", "plugin", "name"]
-            upsert = insert.on_conflict_do_update(keys, set_={"value": insert.excluded.value})
+            upsert = self.database.upsert(schema.states, "value")
             self.database.connection().execute(upsert, changed)
         grown = [
             _piece(key, size, log.rows()[size:])
@@ -287,7 +286,7 @@ class SqlStore:
             if len(log) > size
         ]
         if grown:
-            self.database.connection().execute(sa.insert(schema.logs), grown)
+            self.database.connection().execute(INSERT_LOGS, grown)
 
     def _changed(self, key: Key, state: Any) -> dict[str, str] | None:
         """Return the row of a state; nothing where the database has it already."""
