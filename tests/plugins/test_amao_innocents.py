@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import attrs
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from ringfence.store import MemoryStore
 from ringfence.testing import tiny_experiment
 from ringfence_amao import Amao, innocents
 
+DOCS = Path(__file__).parents[2] / "docs"
 KEPT = ("own", "cumulative", "windowed", "anytime")  #: what must hold the bound; not the paper's
 
 
@@ -78,3 +82,30 @@ def test_hardly_a_benign_client_is_ever_suspected(victims):
         dict.fromkeys(KEPT, True)
     )
     assert told["paper"]["500"]["rate"] > 0.5, "what is too strict is found out"
+
+
+def results():
+    lines = (DOCS / "results" / "amao-falsesuspicion-mnist.jsonl").read_text().splitlines()
+    return [json.loads(line)["metrics"]["falsesuspicion"]["amao"] for line in lines]
+
+
+def rows_of_the_page():
+    """Return the rows of the table in docs/plugins/amao.md: clients suspected, by seed."""
+    for kind in (*KEPT[1:], "paper"):
+        cells = [
+            " / ".join(f"{told['suspected'][kind][str(length)]['clients']:,}" for told in results())
+            for length in innocents.LENGTHS
+        ]
+        yield f"| {kind} | {' | '.join(cells)} |"
+
+
+def test_the_page_says_what_the_result_file_says():
+    page = (DOCS / "plugins" / "amao.md").read_text()
+
+    assert [row for row in rows_of_the_page() if row not in page] == []
+
+
+def test_hardly_a_benign_client_was_ever_suspected_on_mnist():
+    told = [one["suspected"][kind] for one in results() for kind in KEPT]
+
+    assert all(one["upper"] <= 1e-3 for kind in told for one in kind.values())
