@@ -20,6 +20,7 @@ from ringfence_serve.store import SqlStore
 from ringfence import artifact, plugins
 from ringfence.errors import BadEvidence, BrokenPlugin, RingfenceError
 from ringfence.store import MemoryStore
+from ringfence.testing import check_store
 from ringfence.types import Queries
 
 CLIENTS = ("a", "b", "c")
@@ -232,3 +233,9 @@ def test_the_database_is_durable_and_has_one_file_beside_wal(url):
     store.database.close()
     file = Path(url.removeprefix("sqlite:///"))
     assert set(os.listdir(file.parent)) <= {"store.db", "store.db.lock"}
+
+
+def test_it_keeps_the_contract_of_stores(url):
+    store = SqlStore(url)
+    check_store(store)
+    store.database.close()
