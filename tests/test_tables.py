@@ -147,6 +147,7 @@ def pool_rows():
 ASKED = {
     "natural": ("knockoffnet", 1),
     "crafted": ("jbdatr", 1),
+    "crafted by CloudLeak": ("cloudleak", 1),
     "crafted, dealt to 10 accounts": ("jbdatr", 10),
 }
 
