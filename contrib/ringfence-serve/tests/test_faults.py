@@ -14,6 +14,9 @@ import time_machine
 import urllib3
 from guards import add, ask, body, headers, images, pool, running
 from ringfence_serve import pixels, schema
+from ringfence_serve.chain import Chain
+from ringfence_serve.database import StoreUnavailable
+from ringfence_serve.operations import Order
 from ringfence_serve.server import url_of
 from ringfence_serve.store import SqlStore
 
@@ -160,3 +163,24 @@ def test_many_known_clients_take_little_memory(tmp_path):
     assert isinstance(accounts.named("client-99999"), Account)
     store.database.close()
     assert taken < 64 << 20
+
+
+def test_what_a_failed_commit_lost_is_not_taken_as_done(guard, monkeypatch):
+    """An alarm rings again, and a client whose key was never handed out does not exist."""
+    client = guard()
+    engine, operations = client.served.batcher.engine, client.served.operations
+
+    def fail(self):
+        raise StoreUnavailable("no")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Chain, "write", fail)
+        reply = client.post(PREDICT, content=body(images(20)), headers=headers(client.key))
+        assert reply.status_code == 503
+        with pytest.raises(StoreUnavailable):
+            operations.perform(Order(action="add", name="bob"))
+    assert engine.alarms.untold() == []
+    assert [one.name for one in engine.accounts.all()] == ["alice"]
+    client.post(PREDICT, content=body(images(20)), headers=headers(client.key))
+    assert [one["client"] for one in engine.alarms.untold()] == ["alice"]
+    assert operations.perform(Order(action="add", name="bob"))["key"].startswith("rf_")

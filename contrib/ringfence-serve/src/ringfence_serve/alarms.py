@@ -28,6 +28,7 @@ class Alarms:
 
     _store: SqlStore
     _rung: set[tuple[str, str]] = field(factory=set, init=False)
+    _new: set[tuple[str, str]] = field(factory=set, init=False)  #: of the batch in progress
 
     def load(self) -> None:
         """Read who is suspected already."""
@@ -45,12 +46,19 @@ class Alarms:
         rows: list[dict[str, Any]] = []
         for client, number, verdicts in zip(clients, numbers, judged, strict=True):
             for detector, score, _, suspected in verdicts:
-                if suspected and (client, detector) not in self._rung:
-                    self._rung.add((client, detector))
+                one = (client, detector)
+                if suspected and one not in self._rung and one not in self._new:
+                    self._new.add(one)
                     rows.append(self._alarm(client, detector, number, score))
         if rows:
             self._store.database.connection().execute(sa.insert(schema.alarms), rows)
         return len(rows)
+
+    def settle(self, *, kept: bool) -> None:
+        """Take the alarms of a batch as rung if it was kept; those of a lost one ring again."""
+        if kept:
+            self._rung |= self._new
+        self._new.clear()
 
     def _alarm(self, client: str, detector: str, number: int, score: float) -> dict[str, Any]:
         body = msgspec.json.encode(Suspect(score))

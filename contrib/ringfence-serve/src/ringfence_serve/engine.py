@@ -98,8 +98,10 @@ class Engine:
         try:
             return list(self._together(asks))
         except StoreUnavailable as error:
+            self.alarms.settle(kept=False)
             return [error] * len(asks)
         except Exception as error:
+            self.alarms.settle(kept=False)
             if len(asks) == 1:
                 return [error]
             return [self.answer([ask])[0] for ask in asks]
@@ -113,6 +115,7 @@ class Engine:
             answers, counts = self._answers([asks[place] for place in open_])
             replies |= dict(zip(open_, answers, strict=True))
             self._remember([(asks[place], replies[place]) for place in open_])
+        self.alarms.settle(kept=True)
         self.counted(*counts)
         return [replies[place] for place in range(len(asks))]
 

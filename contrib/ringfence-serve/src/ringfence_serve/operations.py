@@ -65,8 +65,21 @@ class Operations:
 
     def perform(self, order: Order) -> Any:
         """Do it within a batch; return what is to be printed, as plain values."""
-        with self.store.batch([order.name] if order.name else []), self.store.database.failing():
-            return self._acts[order.action](order)
+        try:
+            with (
+                self.store.batch([order.name] if order.name else []),
+                self.store.database.failing(),
+            ):
+                return self._acts[order.action](order)
+        except Exception:
+            self._read_again()
+            raise
+
+    def _read_again(self) -> None:
+        """Let memory say what the database says, after an order that was not kept."""
+        with self.store.database.failing():
+            self.accounts.load()
+            self.alarms.load()
 
     def head(self) -> Head:
         """Return the last entry of the evidence."""
