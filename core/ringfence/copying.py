@@ -19,14 +19,15 @@ def copied(value: T) -> T:
     """
     if isinstance(value, FIXED):
         return value
-    if (names := _names(type(value))) is None:
+    kind: Any = type(value)
+    if (names := _names(kind)) is None:
         return copy.deepcopy(value)
-    new = object.__new__(type(value))
+    new: T = object.__new__(kind)
     for name in names:
         object.__setattr__(new, name, copied(getattr(value, name)))  # a frozen one has no other
     return new
 
 
 @cache
-def _names(kind: Any) -> tuple[str, ...] | None:
+def _names(kind: type) -> tuple[str, ...] | None:
     return tuple(field.name for field in attrs.fields(kind)) if attrs.has(kind) else None
