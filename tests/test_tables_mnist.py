@@ -73,9 +73,13 @@ def row(labels, defense, results):
     return f"| {labels} | {defense} | {seeds} | {cells} | {verdicts(results)} |"
 
 
-def undefended_rows():
-    """Yield the line of JBDA-TR's page: both formats, accuracy and fidelity."""
-    own = [r for r in read("mnist-baselines") if r["run"]["attack"] == "jbdatr"]
+def undefended_rows(attack, budget, label):
+    """Yield the line of an attack's page: both formats, accuracy and fidelity."""
+    own = [
+        r
+        for r in read("mnist-baselines")
+        if (r["run"]["attack"], r["run"]["budget"]) == (attack, budget)
+    ]
     cells = [
         percent(
             r["substitute"][figure]
@@ -85,7 +89,7 @@ def undefended_rows():
         for labels in ("soft", "hard")
         for figure in ("accuracy", "fidelity")
     ]
-    yield f"| default (trained on) | {' | '.join(cells)} |"
+    yield f"| {label} | {' | '.join(cells)} |"
 
 
 def flagged_rows():
@@ -101,6 +105,52 @@ def flagged_rows():
         cells = [percent(one[name] for one in own) for name in ("accuracy", "auroc", "fpr")]
         alarms = " / ".join(str(one["first_alarm"]) for one in own)
         yield f"| {label} | {' | '.join(cells)} | {alarms} |"
+
+
+def amao_rows(name, *, trained):
+    """Yield AMAO's table 8: what a thief gets for how many changed answers, and its conviction."""
+    mine = read(name)
+    others = [
+        r
+        for r in read("mnist-baselines")
+        if (r["run"]["attack"], r["run"]["budget"]) == ("jbdatr", 6_400)
+        and r["run"]["defense"] in ([], ["dawn"])
+    ]
+    for labels in ("soft", "hard"):
+        for label in ("none", "dawn", "no replay", "ringfence", "paper"):
+            own = [
+                r
+                for r in mine + ([] if trained else others)
+                if r["run"]["labels"] == labels and guarded_by(r) == label
+            ]
+            if own:
+                yield amao_row(labels, label, own)
+
+
+def guarded_by(result):
+    run = result["run"]
+    if "amao" not in run["defense"] or "amao.respond" in run["skip"]:
+        return "dawn" if "dawn" in run["defense"] else "none"
+    options = run["options"]["amao"]
+    return options["preset"] if options["replay"] else "no replay"
+
+
+def amao_row(labels, label, results):
+    cells = [
+        percent(r["substitute"]["accuracy"] for r in results),
+        percent(r["attack"]["changed"] for r in results),
+    ]
+    reports = [r["responders"].get("amao", {}).get("report") for r in results]
+    cells += [
+        percent(one[rate] for one in reports) if all(reports) else "-"
+        for rate in ("flipped_rate", "replayed_rate")
+    ]
+    alarms = [r["detectors"].get("amao", {}).get("first_alarm") for r in results]
+    cells.append(" / ".join(map(str, alarms)) if all(alarms) else "-")
+    thieves = [[e["score"] for e in r["evidence"] if e["suspect"] == "substitute"] for r in results]
+    cells.append(percent(own[0] for own in thieves) if all(thieves) else "-")
+    seeds = ", ".join(str(r["run"]["seed"]) for r in results)
+    return f"| {labels} | {label} | {seeds} | {' | '.join(cells)} | {verdicts(results)} |"
 
 
 LOOKALIKES = {
@@ -150,8 +200,13 @@ TABLES = {
 PAGES = {
     "found": ("amao", found_rows),
     "equal": ("amao", equal_rows),
-    "undefended": ("jbdatr", undefended_rows),
+    "jbdatr alone": ("jbdatr", lambda: undefended_rows("jbdatr", 6_400, "default (trained on)")),
+    "knockoffnet alone": (
+        "knockoffnet",
+        lambda: undefended_rows("knockoffnet", 60_000, "default, `lenet5`"),
+    ),
     "flagged": ("ood", flagged_rows),
+    "amao": ("amao", lambda: amao_rows("amao-mnist", trained=False)),
 }
 
 

@@ -128,7 +128,7 @@ class Amao:
         metadata={"help": "suspect from a larger S on, as the paper's 0.1; none: calibrated"},
     )
     tail: float = field(
-        default=1e-6,
+        default=1e-9,  # a million looks, at the worst rate that validation allows: 1 in 1,000
         validator=_inside,
         metadata={"help": "chance that benign noise exceeds S, at one look; of anytime: ever"},
     )

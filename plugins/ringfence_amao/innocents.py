@@ -22,7 +22,7 @@ from ringfence_amao.anytime import Anytime
 
 CLIENTS = 10_000  #: of each length; none of 3,000 is just enough for a bound of 1 in 1,000
 LENGTHS = (50, 100, 500, 2000)  #: queries
-TAIL, WINDOW, SHARE = 1e-6, 100, 0.1  #: the defaults of the plugin, and the paper's example
+TAIL, WINDOW, SHARE = 1e-9, 100, 0.1  #: the defaults of the plugin, and the paper's example
 
 
 def false_suspicions(done: Outcome) -> dict[str, Any]:
