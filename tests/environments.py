@@ -21,7 +21,7 @@ def fresh_environment(folder, *packages):
     return python
 
 
-def tested(python, folder, *arguments):
+def outcome_of_tests(python, folder, *arguments):
     """Run pytest in ``folder`` as a stranger would; return its exit code and what it said."""
     stranger = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]

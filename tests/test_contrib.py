@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from environments import fresh_environment, tested
+from environments import fresh_environment, outcome_of_tests
 
 CONTRIB = Path(__file__).parents[1] / "contrib"
 #: those that need nothing but the core; others have an environment of tox of their own
@@ -17,7 +17,7 @@ PACKAGES = ["ringfence-datasetinference", "ringfence-entropy", "ringfence-exampl
 def test_contrib_packages_pass_their_tests_in_a_fresh_environment(tmp_path):
     python = fresh_environment(tmp_path / "venv", *(CONTRIB / name for name in PACKAGES))
     for name in PACKAGES:
-        code, told = tested(python, CONTRIB / name)
+        code, told = outcome_of_tests(python, CONTRIB / name)
 
         assert code == 0, told
         assert "skipped" not in told

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from environments import fresh_environment, tested
+from environments import fresh_environment, outcome_of_tests
 
 from ringfence import scaffold
 from ringfence.cli import main
@@ -121,7 +121,7 @@ def test_new_packages_pass_their_tests_where_they_are_installed(tmp_path):
     folders = [scaffold.write(kind, f"my{kind}", tmp_path) for kind in kinds]
     python = fresh_environment(tmp_path / "venv", *folders)
     for folder in folders:
-        code, told = tested(python, folder)
+        code, told = outcome_of_tests(python, folder)
 
         assert code == 0, told
         assert "2 passed" in told
