@@ -6,10 +6,10 @@ import imagehash
 import numpy as np
 import pytest
 import torch
-from attrs import define, evolve
+from attrs import evolve
 from PIL import Image
+from plugins.thefts import Thief
 
-from ringfence import hookimpl
 from ringfence.images import as_float
 from ringfence.pipeline import run_experiment
 from ringfence.plugins import find, load
@@ -109,23 +109,6 @@ def test_a_changed_image_is_an_image(kind):
     assert changed.shape == images.shape
     assert 0 <= changed.min() <= changed.max() <= 1
     assert not torch.equal(changed, images)
-
-
-@define(eq=False)
-class Thief:
-    """Sends random images, and learns nothing."""
-
-    run: object = None
-
-    @hookimpl
-    def make_attack(self, run):
-        self.run = run
-        return self
-
-    def extract(self, oracle):
-        random = self.run.generator("images")
-        oracle.query(torch.rand(oracle.remaining, *self.run.image_shape, generator=random))
-        return self.run.new_model()
 
 
 def measured(plugin, **metrics):

@@ -8,10 +8,9 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 import pytest
-import torch
-from attrs import define, evolve, frozen
+from attrs import evolve, frozen
+from plugins.thefts import Thief
 
-from ringfence import hookimpl
 from ringfence.errors import RingfenceError
 from ringfence.pipeline import run_experiment
 from ringfence.plugins import find, load
@@ -19,23 +18,6 @@ from ringfence.testing import tiny_experiment
 from ringfence_prada import Prada
 from ringfence_prada.figure import MOST, Distances, panels
 from ringfence_prada.histograms import distances
-
-
-@define(eq=False)
-class Thief:
-    """Sends random images, and learns nothing."""
-
-    run: object = None
-
-    @hookimpl
-    def make_attack(self, run):
-        self.run = run
-        return self
-
-    def extract(self, oracle):
-        random = self.run.generator("images")
-        oracle.query(torch.rand(oracle.remaining, *self.run.image_shape, generator=random))
-        return self.run.new_model()
 
 
 def measured(defenses, **changes):

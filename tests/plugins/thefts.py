@@ -1,10 +1,13 @@
-"""A guarded victim on digits, and a theft of it: recoveries are compared on one and the same."""
+"""Thefts: one of a guarded victim on digits, the same for all recoveries, and one of nothing."""
 
 from __future__ import annotations
 
 from copy import deepcopy
 
-from ringfence import plugins
+import torch
+from attrs import define
+
+from ringfence import hookimpl, plugins
 from ringfence.attacker import attacker_names
 from ringfence.choice import Choice
 from ringfence.guard import make_guard, train
@@ -52,3 +55,20 @@ def finished(run, attack, guard, recoveries):
         with seeded(run.streams, name):
             after[name] = recovery.finish(deepcopy(substitute))
     return substitute, after
+
+
+@define(eq=False)
+class Thief:
+    """Sends random images, and learns nothing."""
+
+    run: object = None
+
+    @hookimpl
+    def make_attack(self, run):
+        self.run = run
+        return self
+
+    def extract(self, oracle):
+        random = self.run.generator("images")
+        oracle.query(torch.rand(oracle.remaining, *self.run.image_shape, generator=random))
+        return self.run.new_model()
