@@ -25,7 +25,8 @@ def bend(probs: Tensor, beta: float, gamma: float, *, repair: bool = True) -> Te
     bent = bent / bent.sum(-1, keepdim=True)
     if not repair:
         return bent
-    kept = bent.float().argmax(-1) == probs.argmax(-1)  # sessions hand out float32
+    top = probs.argmax(-1)
+    kept = (bent.argmax(-1) == top) & (bent.float().argmax(-1) == top)  # sessions cast to float32
     return torch.where(kept[:, None], bent, probs)  # a lead of some ulps has no room for a beta
 
 

@@ -111,6 +111,14 @@ def test_answers_are_soft_labels_whose_top_class_stays(probs, beta, gamma):
     assert torch.equal(bent.argmax(-1), probs.argmax(-1))
 
 
+def test_a_lead_of_one_rounding_is_kept_in_float64_too():
+    noise = np.random.default_rng(0).normal(size=(5000, 87)) * 1e-16
+    probs = 1 / 87 + noise
+    probs = torch.from_numpy(probs / probs.sum(1, keepdims=True))
+
+    assert torch.equal(bend(probs, 1.0, 1.5).argmax(-1), probs.argmax(-1))
+
+
 @settings(deadline=None, max_examples=120)
 @given(soft_labels(), betas, gammas)
 def test_the_top_class_outlives_the_cast_of_the_session(probs, beta, gamma):
