@@ -153,6 +153,22 @@ def amao_row(labels, label, results):
     return f"| {labels} | {label} | {seeds} | {' | '.join(cells)} | {verdicts(results)} |"
 
 
+def rate_rows():
+    """Yield what DAWN does at rates of changed answers that replays come to."""
+    results = read("dawn-mnist-rates")
+    for rate in (0.32, 0.92):
+        own = [r for r in results if r["run"]["options"]["dawn"]["rate"] == rate]
+        cells = [
+            percent(r[side][figure] for r in own)
+            for side, figure in (
+                ("substitute", "accuracy"),
+                ("attack", "changed"),
+                ("benign", "accuracy"),
+            )
+        ]
+        yield f"| {rate} | {' | '.join(cells)} |"
+
+
 LOOKALIKES = {
     "JBDA-TR": "jbdatr",
     "CloudLeak": "cloudleak",
@@ -206,6 +222,7 @@ PAGES = {
         lambda: undefended_rows("knockoffnet", 60_000, "default, `lenet5`"),
     ),
     "flagged": ("ood", flagged_rows),
+    "rates": ("amao", rate_rows),
     "amao": ("amao", lambda: amao_rows("amao-mnist", trained=False)),
 }
 
