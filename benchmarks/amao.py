@@ -9,6 +9,7 @@ records are those of a service at work. Example::
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -19,7 +20,7 @@ from attrs import evolve
 from guard import BATCH, CLASSES, Stage, stage
 from PIL import Image
 from races import Figures, Race, main
-from torch import Tensor
+from torch import Tensor, nn
 
 from ringfence import plugins
 from ringfence.flags import Flags
@@ -45,7 +46,7 @@ def detection(stage: Stage) -> Race:
     detector = stage.make("amao", "make_detector", **OPTIONS)
     queries, scores = stage.queries(BATCH), stage.logits(BATCH)
     inspect = stage.forgotten(lambda: detector.inspect(queries, scores))
-    bare = lambda: stage.logits(BATCH)  # noqa: E731
+    bare = partial(stage.logits, BATCH)
     promise = "at most 5 percent of the victim's time"
     return Race(inspect, bare, (BATCH, BATCH), "the bare LeNet-5", promise, at_most(0.05))
 
@@ -86,10 +87,14 @@ def hashing(shape: tuple[int, ...], times: int) -> Callable[[Stage], Race]:
     def prepare(stage: Stage) -> Race:
         images = torch.rand(1000, *shape, device=stage.images.device)
         pixels = images.mul(255).round().byte().permute(0, 2, 3, 1).squeeze(-1).cpu().numpy()
-        library = lambda: [imagehash.phash(Image.fromarray(one)) for one in pixels]  # noqa: E731
+
+        def library() -> list[imagehash.ImageHash]:
+            return [imagehash.phash(Image.fromarray(one)) for one in pixels]
+
         promise = f"{times} times its images/s"
-        ours = lambda: phash(images)  # noqa: E731
-        return Race(ours, library, (1000, 1000), "imagehash", promise, at_most(1 / times))
+        return Race(
+            partial(phash, images), library, (1000, 1000), "imagehash", promise, at_most(1 / times)
+        )
 
     return prepare
 
@@ -116,7 +121,10 @@ def verification(stage: Stage) -> Race:
 
     passes = torch.no_grad()(lambda: [logits(net, images) for net in nets])
     promise = "under a second for 1,000 pairs"
-    kept: Kept = lambda found: found["ours"]["median"] > PAIRS  # noqa: E731
+
+    def kept(found: Figures) -> bool:
+        return bool(found["ours"]["median"] > PAIRS)
+
     return Race(verdict, passes, (PAIRS, PAIRS), "the passes", promise, kept)
 
 
@@ -127,8 +135,13 @@ def training(stage: Stage) -> Race:
     run = evolve(stage.run, validation=few, recipe=Recipe(epochs=1, batch_size=BATCH))
     plugin = plugins.build("defenses", "amao")
     trainer = plugin.make_trainer(evolve(run.for_defense("amao", plugin), dataset="mnist"))
-    ours = lambda: trainer.train(run.new_model(), data)  # noqa: E731
-    plain = lambda: fit(run.new_model(), data.images, data.labels, run.recipe)  # noqa: E731
+
+    def ours() -> nn.Module:
+        return trainer.train(run.new_model(), data)
+
+    def plain() -> nn.Module:
+        return fit(run.new_model(), data.images, data.labels, run.recipe)
+
     size = len(data)
     return Race(ours, plain, (size, size), "plain training", None, at_most(1), turns=10)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any, Literal
 
@@ -20,17 +19,14 @@ from ringfence.flags import (
     Limits,
     Suspicion,
 )
-from ringfence.images import as_float
 from ringfence.protocols import Detector, Responder, Trainer, Verifier
 from ringfence.run import DefenseRun
 from ringfence.unsure import Unsure
-from ringfence_amao import stopping
 from ringfence_amao.anytime import Anytime
 from ringfence_amao.detect import Calibration
-from ringfence_amao.phash import BITS
-from ringfence_amao.presets import FAST_STRIDE, LARGE, OTHER, PRESETS, TRAININGS, Preset
-from ringfence_amao.respond import Policy, Replies
-from ringfence_amao.similarity import calibrate, rehearsed_pairs
+from ringfence_amao.policy import policy_of
+from ringfence_amao.presets import FAST_STRIDE, OTHER, PRESETS, TRAININGS
+from ringfence_amao.respond import Replies
 from ringfence_amao.train import Crafting, Hardened
 from ringfence_amao.verify import Witness
 
@@ -226,7 +222,7 @@ class Amao:
     @hookimpl
     def make_responder(self, run: DefenseRun, victim: nn.Module) -> Responder:
         """Flip one answer in every group of a suspected client, and replay it."""
-        return Replies(run, self._policy(run, victim), self.driven_by, self.always)
+        return Replies(run, policy_of(self, run, victim), self.driven_by, self.always)
 
     @hookimpl
     def make_verifier(self, run: DefenseRun) -> Verifier:
@@ -243,38 +239,3 @@ class Amao:
         if self._suspicion == "anytime":
             return Anytime(rate, self.tail)
         return BinomialNoise(rate, self.tail)
-
-    def _policy(self, run: DefenseRun, victim: nn.Module) -> Policy:
-        preset: Preset = PRESETS[self.preset]
-        rule = self.hash or preset.hash
-        if self.hash is None and rule == "median" and max(run.image_shape[1:]) >= LARGE:
-            rule = "imagehash"  # which has the same rule
-        similarity = self._similarity(run, victim, rule) if self.replay else 2.0
-        return Policy(
-            period=self.period,
-            reject=self._reject(self.rule or preset.rule),
-            label=self.label,
-            radius=math.floor((1 - similarity) * BITS + 1e-9),
-            same_class=preset.same_class if self.same_class is None else self.same_class,
-            everybody=self.scope == "all",
-            hash=rule,
-        )
-
-    def _similarity(self, run: DefenseRun, victim: nn.Module, rule: str) -> float:
-        if self.similarity is not None:
-            return self.similarity
-        if not self.calibrate_similarity:
-            preset = PRESETS[self.preset]
-            return preset.similarities.get(run.dataset, preset.similarity)
-        told = (self.calibrate_on, self.rehearsal_budget, self.pool)
-
-        def find() -> float:
-            made = rehearsed_pairs(run, victim, *told)
-            return calibrate(made, as_float(run.validation.images), rule).threshold
-
-        return run.cached(f"similarity {rehearsal_key(self.calibrate_on)}", find)
-
-    def _reject(self, rule: str) -> int | None:
-        if rule == "random":
-            return None
-        return stopping.exact(self.period) if rule == "exact" else stopping.paper(self.period)

@@ -16,10 +16,11 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as change
 
 from ringfence.attacker import attacker_names
+from ringfence.calibration import best_cut
 from ringfence.images import as_float
 from ringfence.inference import BATCH, predict, share
 from ringfence.result import Outcome
-from ringfence_amao.similarity import Pairs, calibrate, rehearsed_pairs, similarities
+from ringfence_amao.similarity import Pairs, rehearsed_pairs, similarities, strangers
 
 RULES = ("median", "mean", "mean_no_dc")
 ATTACKS = ("jbdatr", "cloudleak")  #: rehearsed on the victim, with as many queries as images
@@ -84,9 +85,8 @@ def _told(done: Outcome, pairs: Pairs) -> list[Tensor]:
 
 def _similarity(pairs: Pairs, rule: str) -> dict[str, float]:
     """Return the best threshold with its balanced accuracy, and that of the paper's threshold."""
-    cut = calibrate(pairs, pairs[0], rule)
-    related = similarities(pairs, rule)
-    unrelated = similarities((pairs[0], pairs[0].roll(1, 0)), rule)
+    related, unrelated = (similarities(some, rule) for some in (pairs, strangers(pairs[0])))
+    cut = best_cut(related, unrelated)
     found, wrong = share(related >= PAPER), share(unrelated >= PAPER)
     return {
         "threshold": cut.threshold,

@@ -20,20 +20,8 @@ from ringfence.suspicion import suspected
 from ringfence.types import Queries, Verdict
 from ringfence_amao import flips, stopping
 from ringfence_amao.phash import phash
+from ringfence_amao.policy import Policy
 from ringfence_amao.record import FAR, Record, recall, write
-
-
-@frozen
-class Policy:
-    """Which answers are changed, and into what."""
-
-    period: int  #: queries of a group, which has one flip
-    reject: int | None  #: how many of them pass at first; none: a random one is flipped
-    label: str  #: least or random
-    radius: int  #: bits up to which a query is similar to a recorded one; -1: none is
-    same_class: bool  #: ... and the victim must give both the same class
-    everybody: bool  #: one record for all suspected clients, not one for each
-    hash: str
 
 
 @define

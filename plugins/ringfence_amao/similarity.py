@@ -29,8 +29,12 @@ def calibrate(related: Pairs, images: Tensor, rule: str) -> Cut:
 
     The accuracy is the balanced one of the same pairs. ``images`` are of one kind, in any order.
     """
-    unrelated = images, images.roll(1, 0)
-    return best_cut(similarities(related, rule), similarities(unrelated, rule))
+    return best_cut(similarities(related, rule), similarities(strangers(images), rule))
+
+
+def strangers(images: Tensor) -> Pairs:
+    """Return each image beside its neighbour, which has nothing to do with it."""
+    return images, images.roll(1, 0)
 
 
 def rehearsed_pairs(

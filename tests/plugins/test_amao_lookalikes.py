@@ -65,7 +65,7 @@ def test_what_an_attack_made_stands_beside_the_nearest_seed():
 def test_a_calibrated_similarity_takes_the_place_of_the_preset_s(monkeypatch):
     images = drawn(0)
     made = (images, (images + 0.05 * drawn(1)).clamp(0, 1))
-    monkeypatch.setattr("ringfence_amao.rehearsed_pairs", lambda *_: made)
+    monkeypatch.setattr("ringfence_amao.policy.rehearsed_pairs", lambda *_: made)
     run = tiny_experiment().for_defense("it")
     victim = run.new_model().eval()
 

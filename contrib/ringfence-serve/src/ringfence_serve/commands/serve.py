@@ -117,8 +117,10 @@ def serve(
 
 
 #: options that say what is guarded, as a run names it
-_CHOICE = ("model", "dataset", "defense", "labels", "skip", "data_root", "outliers", "cache")
-_CHOICE += ("device", "threads")  # type: ignore[assignment]
+_CHOICE = (
+    "model", "dataset", "defense", "labels", "skip", "data_root", "outliers", "cache", "device",
+    "threads",
+)  # fmt: skip
 #: of these a run knows its own
 _OF_RUN = ("model", "dataset", "defense", "labels", "outliers")
 
