@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from ringfence_serve import guarded
+from ringfence_serve.asks import Ask
 from ringfence_serve.direct import perform
-from ringfence_serve.engine import Ask
 from ringfence_serve.operations import Order
 from ringfence_serve.server import Settings, make_server, url_of
 from ringfence_serve.store import SqlStore

@@ -312,7 +312,7 @@ def test_a_batch_that_one_request_spoils_answers_the_others(guard, monkeypatch):
         return plain(some, clients)
 
     monkeypatch.setattr(type(engine.service), "answer", lambda self, *given: choosy(*given))
-    from ringfence_serve.engine import Ask
+    from ringfence_serve.asks import Ask
 
     bad = images(2)
     bad[0, 0, 0, 0] = 1

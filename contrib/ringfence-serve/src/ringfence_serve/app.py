@@ -22,11 +22,11 @@ from starlette.routing import Route
 from ringfence.errors import RingfenceError
 from ringfence_serve import keys, openapi, replies
 from ringfence_serve.accounts import Account
+from ringfence_serve.asks import Ask, Refusal
 from ringfence_serve.batcher import Batcher, Full
 from ringfence_serve.bodies import Bodies
 from ringfence_serve.database import StoreUnavailable
 from ringfence_serve.decode import BadRequest, Reader
-from ringfence_serve.engine import Ask, Refusal
 from ringfence_serve.failpoints import failpoint
 from ringfence_serve.limits import Rates
 from ringfence_serve.metrics import Metrics

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from ringfence_serve.engine import Ask, Engine, Reply
+from ringfence_serve.asks import Ask, Reply
+from ringfence_serve.engine import Engine
 
 T = TypeVar("T")
 

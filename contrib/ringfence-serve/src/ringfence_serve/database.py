@@ -45,6 +45,11 @@ class Database:
                 schema.prepare(self._connection)
         return self._connection
 
+    def execute(self, statement: Any, rows: Any = None) -> Any:
+        """Execute a statement in the transaction that is open."""
+        with self.failing():
+            return self.connection().execute(statement, rows)
+
     def upsert(self, table: sa.Table, column: str) -> Any:
         """Return an ``INSERT`` that replaces ``column`` where the row is there; made once."""
         if table.name not in self._upserts:

@@ -6,7 +6,6 @@ after the commit.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 import torch
-from attrs import define, field, frozen
+from attrs import define, field
 from torch import Tensor
 
 from ringfence.service import Service
@@ -22,8 +21,10 @@ from ringfence.types import Queries, Verdict
 from ringfence_serve import pixels, schema
 from ringfence_serve.accounts import Accounts
 from ringfence_serve.alarms import Alarms
+from ringfence_serve.asks import Ask, Refusal, Reply
 from ringfence_serve.database import StoreUnavailable
 from ringfence_serve.failpoints import failpoint
+from ringfence_serve.ids import Ids
 from ringfence_serve.store import SqlStore
 
 Judged = tuple[str, float, bool, bool]  #: detector, score, flagged, suspected
@@ -33,33 +34,6 @@ BEFORE = (
     .where(schema.queries.c.image.in_(sa.bindparam("keys", expanding=True)))
     .order_by(schema.queries.c.number.desc())
 )
-KEPT_REPLIES = 24 * 3600 * 1_000_000  #: microseconds for which an id gets the same reply
-
-
-@frozen(eq=False)
-class Ask:
-    """One request: images ``(n, C, H, W)`` of one client, perhaps with an id."""
-
-    client: str
-    images: Tensor
-    id: str | None = None
-
-    @property
-    def digest(self) -> bytes:
-        """What tells this request from others of its client."""
-        return hashlib.sha256(b"".join(pixels.digests(self.client, self.images))).digest()
-
-
-@frozen
-class Refusal:
-    """A request that is not answered."""
-
-    status: int
-    code: str
-    message: str
-
-
-Reply = Tensor | Refusal  #: answers ``(n, K)`` float64
 
 
 @define(eq=False)
@@ -86,7 +60,11 @@ class Engine:
     repeats: Literal["same", "pipeline"] = "same"
     counted: Callable[[int, int, int], None] = lambda *_: None  #: queries, changed, alarms
     _seen: Seen = field(factory=Seen, init=False)
-    _pruned: float = field(default=0.0, init=False)
+    _ids: Ids = field(init=False)
+
+    @_ids.default
+    def _make_ids(self) -> Ids:
+        return Ids(self.store.database)
 
     def __attrs_post_init__(self) -> None:
         """Listen to the service."""
@@ -109,35 +87,15 @@ class Engine:
     def _together(self, asks: Sequence[Ask]) -> list[Reply]:
         failpoint("batch.before")
         with self.store.batch([ask.client for ask in asks]):
-            replies: dict[int, Reply] = self._known(asks)
+            replies: dict[int, Reply] = self._ids.known(asks)
             self._refuse(asks, replies)
             open_ = [place for place in range(len(asks)) if place not in replies]
             answers, counts = self._answers([asks[place] for place in open_])
             replies |= dict(zip(open_, answers, strict=True))
-            self._remember([(asks[place], replies[place]) for place in open_])
+            self._ids.remember([(asks[place], replies[place]) for place in open_])
         self.alarms.settle(kept=True)
         self.counted(*counts)
         return [replies[place] for place in range(len(asks))]
-
-    def _known(self, asks: Sequence[Ask]) -> dict[int, Reply]:
-        """Return the replies to ids that were answered before, and refuse their abuse."""
-        found: dict[int, Reply] = {}
-        for place, ask in enumerate(asks):
-            if ask.id is None:
-                continue
-            if any(ask.id == a.id and ask.client == a.client for a in asks[:place]):
-                found[place] = Refusal(409, "id_in_use", "A request with this id is in progress.")
-            elif (row := self._replied(ask)) is not None:
-                same = row.request == ask.digest
-                mixed = Refusal(422, "id_reused", "This id belongs to a request with other images.")
-                shape = (len(ask.images), -1)
-                found[place] = pixels.heard(row.reply).reshape(shape) if same else mixed
-        return found
-
-    def _replied(self, ask: Ask) -> Any:
-        columns = schema.replies.c
-        own = (columns.client == ask.client, columns.id == ask.id)
-        return self._execute(sa.select(schema.replies).where(*own)).first()
 
     def _refuse(self, asks: Sequence[Ask], replies: dict[int, Reply]) -> None:
         """Refuse those whose clients have asked as much as they may."""
@@ -188,7 +146,7 @@ class Engine:
 
     def _told_before(self, keys: Sequence[bytes]) -> dict[bytes, Tensor]:
         """Return what was answered to the same images of the same clients before."""
-        rows = self._execute(BEFORE, {"keys": list(set(keys))})
+        rows = self.store.database.execute(BEFORE, {"keys": list(set(keys))})
         return {image: pixels.heard(answer) for image, answer in rows}  # the oldest one stays
 
     def _record(self, keys: Sequence[bytes]) -> tuple[int, int]:
@@ -218,7 +176,7 @@ class Engine:
             }
             for row, client in enumerate(queries.clients)
         ]
-        self._execute(INSERT, rows)
+        self.store.database.execute(INSERT, rows)
         rung = self.alarms.ring(queries.clients, numbers, judged)
         return sum(changed), rung
 
@@ -230,39 +188,10 @@ class Engine:
             return None
         return pixels.packed(queries.images[row])
 
-    def _remember(self, answered: Sequence[tuple[Ask, Reply]]) -> None:
-        """Keep the replies to requests with an id."""
-        rows = [
-            {
-                "client": ask.client,
-                "id": ask.id,
-                "time": time.time_ns() // 1000,
-                "request": ask.digest,
-                "reply": pixels.told(reply.flatten()),
-            }
-            for ask, reply in answered
-            if ask.id is not None and isinstance(reply, Tensor)
-        ]
-        if rows:
-            self._execute(sa.insert(schema.replies), rows)
-            self._prune()
-
-    def _prune(self) -> None:
-        """Forget old replies, once a minute."""
-        if time.monotonic() - self._pruned < 60:
-            return
-        self._pruned = time.monotonic()
-        old = time.time_ns() // 1000 - KEPT_REPLIES
-        self._execute(sa.delete(schema.replies).where(schema.replies.c.time < old))
-
     def _spared(self, queries: Queries) -> Tensor | None:
         """Return which rows are answered honestly: all while observing, else trusted clients'."""
         spared = [self.observe or self.accounts.trusted(client) for client in queries.clients]
         return torch.tensor(spared, device=queries.images.device) if any(spared) else None
-
-    def _execute(self, statement: Any, rows: Any = None) -> Any:
-        with self.store.database.failing():
-            return self.store.database.connection().execute(statement, rows)
 
 
 def _first_rows(keys: Sequence[bytes], told: Any) -> list[int]:

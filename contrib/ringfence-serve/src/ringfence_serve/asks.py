@@ -1,0 +1,36 @@
+"""What is asked of the engine, and what it says."""
+
+from __future__ import annotations
+
+import hashlib
+
+from attrs import frozen
+from torch import Tensor
+
+from ringfence_serve import pixels
+
+
+@frozen(eq=False)
+class Ask:
+    """One request: images ``(n, C, H, W)`` of one client, perhaps with an id."""
+
+    client: str
+    images: Tensor
+    id: str | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """What tells this request from others of its client."""
+        return hashlib.sha256(b"".join(pixels.digests(self.client, self.images))).digest()
+
+
+@frozen
+class Refusal:
+    """A request that is not answered."""
+
+    status: int
+    code: str
+    message: str
+
+
+Reply = Tensor | Refusal  #: answers ``(n, K)`` float64
