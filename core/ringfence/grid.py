@@ -8,7 +8,8 @@ and ``why``; ``[resources]`` what one run needs.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +85,17 @@ def read(path: Path) -> Plan:
         points = list(_points(tables.get("grid", {})))
     resources = Resources(**given)
     fixed = {"threads": resources.cpus, **found.run}
-    kept, excluded = [], []
+    kept, excluded, public = [], [], cache(_public)
     for point in points:
         whole = {**fixed, **point}
         reason = next((one.why for one in exclusions if one.covers(whole)), None)
         if reason is None:
             kept.append(point)
         else:
-            excluded.append((_shown(point), reason))
-    runs = _planned(fixed, found.options, kept)
+            excluded.append((_shown(point, public), reason))
+    runs = _planned(fixed, found.options, kept, public)
     with found.blamed():
-        for run in runs:
-            _refuse_unknown(run.named)
+        _refuse_unknown(runs)
     return Plan(runs, tuple(excluded), resources, found)
 
 
@@ -111,7 +111,9 @@ def _points(grid: Values) -> Iterator[Values]:
         yield dict(zip(grid, values, strict=True))
 
 
-def _planned(fixed: Values, given: Options, points: list[Values]) -> tuple[Planned, ...]:
+def _planned(
+    fixed: Values, given: Options, points: list[Values], public: Callable[[str, str], Any]
+) -> tuple[Planned, ...]:
     """Return the runs at ``points``, each once: options of what a point leaves out do not count."""
     anywhere = {name for point in points for name in _selected({**fixed, **point})}
     runs: dict[str, Planned] = {}
@@ -120,19 +122,19 @@ def _planned(fixed: Values, given: Options, points: list[Values]) -> tuple[Plann
         left_out = anywhere - _selected({**fixed, **own})
         merged = _merged(given, point)
         kept = {name: values for name, values in merged.items() if name not in left_out}
-        run = Planned({**fixed, **own, "options": kept}, _shown(point))
+        run = Planned({**fixed, **own, "options": kept}, _shown(point, public))
         runs.setdefault(run.id, run)
     return tuple(runs.values())
 
 
-def _refuse_unknown(named: Values) -> None:
-    """Refuse names that no installed plugin has, without importing any."""
-    for role, kind in ROLES.items():
-        for name in _names(named.get(role)):
-            if not (role == "pool" and name in OWN_POOLS):
-                plugins.find(kind, name)
+def _refuse_unknown(runs: tuple[Planned, ...]) -> None:
+    """Refuse names that no installed plugin has, without importing any; each is looked up once."""
+    named = {(r, n): None for run in runs for r in ROLES for n in _names(run.named.get(r))}
+    for role, name in named:
+        if not (role == "pool" and name in OWN_POOLS):
+            plugins.find(ROLES[role], name)
     known = {recipe.NAME, *(name for kind in plugins.KINDS for name in plugins.installed(kind))}
-    for name in named["options"]:
+    for name in dict.fromkeys(name for run in runs for name in run.named["options"]):
         if name not in known:
             raise UnknownName("plugin", name, known, option=f"{name}.")
 
@@ -153,21 +155,21 @@ def _merged(given: Options, point: Values) -> dict[str, dict[str, Any]]:
     return merged
 
 
-def _shown(point: Values) -> Values:
+def _shown(point: Values, public: Callable[[str, str], Any]) -> Values:
     """Return a point as files and tables may tell it, without secrets."""
-    return {name: _public(name, value) for name, value in point.items()}
+    text = {name for name, value in point.items() if "." in name and isinstance(value, str)}
+    return {name: public(name, value) if name in text else value for name, value in point.items()}
 
 
-def _public(name: str, value: Any) -> Any:
-    """Return a value, or the digest of a secret; a plugin is imported for a text only."""
-    plugin, dot, option = name.partition(".")
-    if not (dot and isinstance(value, str)):
-        return value
+def _public(name: str, value: str) -> Any:
+    """Return the text of a plugin's option, or the digest of a secret; the plugin is imported."""
+    told: Any = value
+    plugin, _, option = name.partition(".")
     for kind in plugins.KINDS:
         entry = plugins.installed(kind).get(plugin)
         fields = options.settable(plugins.load(entry)) if entry else {}
-        value = options.told(fields[option], value) if option in fields else value
-    return value
+        told = options.told(fields[option], told) if option in fields else told
+    return told
 
 
 def _selected(named: Values) -> set[str]:

@@ -1,0 +1,1 @@
+"""The tables of papers as commands: ``ringfence reproduce``. See docs/reproduce.md."""

@@ -1,0 +1,95 @@
+"""A table of a paper in TOML: its rows and columns, what was published, what it claims."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import cattrs
+from attrs import field, frozen
+
+from ringfence import options
+from ringfence.errors import BadSpec, UnknownName
+
+SIZE_LIMIT = 1 << 20  #: bytes of one file
+Where = Mapping[str, Any]  #: values of a run by name, a plugin's option as NAME.FIELD
+
+
+@frozen
+class Column:
+    """One figure of every row, from the runs at ``where``."""
+
+    name: str
+    value: str  #: where a result file holds the figure: see docs/reproduce.md
+    where: Where = field(factory=dict)
+    best_of: tuple[Where, ...] = ()  #: instead of ``where``: the least mean counts
+    percent: bool = True
+
+
+@frozen
+class Row:
+    """One line: which runs it is about, and what the paper printed."""
+
+    at: Where
+    published: Mapping[str, float] = field(factory=dict)  #: by column; percent where ours is
+
+
+@frozen
+class Claim:
+    """What the paper says of a table: one column below another, or within bounds."""
+
+    says: str
+    column: str
+    below: str | None = None  #: another column
+    above: str | None = None  #: another column
+    at_least: float | None = None
+    at_most: float | None = None
+    rows: Where = field(factory=dict)  #: those it is about; none: all
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse a claim that says nothing, or two things."""
+        given = (self.below, self.above, self.at_least, self.at_most)
+        if sum(one is not None for one in given) != 1:
+            raise ValueError("a claim has one of below, above, at_least, at_most")
+
+
+@frozen
+class Table:
+    """A table, or the figures behind a plot."""
+
+    title: str
+    source: str  #: as the paper calls it
+    sweeps: tuple[str, ...]  #: names of sweep files beside it; the first that holds a cell fills it
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...] = ()
+    note: str = ""
+    plot: Literal["", "dots", "lines"] = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse names of columns that are not there."""
+        known = [column.name for column in self.columns]
+        told = [name for row in self.rows for name in row.published]
+        told += [n for c in self.claims for n in (c.column, c.below, c.above) if n is not None]
+        for name in told:
+            if name not in known:
+                raise UnknownName("column", name, known)
+
+
+def read(path: Path, kind: type[Any] = Table) -> Any:
+    """Return the ``kind`` that the file ``path`` holds; mistakes name the file."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(SIZE_LIMIT + 1)
+        if len(raw) > SIZE_LIMIT:
+            raise BadSpec(f"{path} is larger than {SIZE_LIMIT} bytes: that is no table.")
+        return options.converter.structure(tomllib.loads(raw.decode("utf-8-sig")), kind)
+    except (cattrs.BaseValidationError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = "; ".join(cattrs.transform_error(error)) if _nested(error) else error
+        raise BadSpec(f"{path} cannot be read as a table: {reason}.") from error
+
+
+def _nested(error: Exception) -> bool:
+    return isinstance(error, cattrs.BaseValidationError)
