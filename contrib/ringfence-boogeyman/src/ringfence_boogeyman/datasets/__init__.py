@@ -1,0 +1,1 @@
+"""The paper's data sets, from local folders: they are not downloaded."""
