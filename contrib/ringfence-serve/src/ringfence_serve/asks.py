@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from attrs import frozen
+from attrs import field, frozen
 from torch import Tensor
 
 from ringfence_serve import pixels
@@ -17,11 +17,21 @@ class Ask:
     client: str
     images: Tensor
     id: str | None = None
+    size: int = field(init=False)  #: images
+
+    @size.default
+    def _count(self) -> int:
+        return self.images.shape[0]
+
+    @property
+    def clients(self) -> list[str]:
+        """The client, once per image."""
+        return [self.client] * self.size
 
     @property
     def digest(self) -> bytes:
         """What tells this request from others of its client."""
-        return hashlib.sha256(b"".join(pixels.digests(self.client, self.images))).digest()
+        return hashlib.sha256(b"".join(pixels.digests(self.clients, self.images))).digest()
 
 
 @frozen

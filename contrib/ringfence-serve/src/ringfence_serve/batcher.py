@@ -43,11 +43,11 @@ class Batcher:
 
     async def submit(self, ask: Ask) -> Reply:
         """Return the reply once it is committed; raise :class:`Full` instead of waiting long."""
-        if self.waiting + len(ask.images) > self.bound:
+        if self.waiting + ask.size > self.bound:
             raise Full
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._queue.append((ask, future))
-        self.waiting += len(ask.images)
+        self.waiting += ask.size
         self._news.set()
         return await future
 
@@ -73,12 +73,12 @@ class Batcher:
         """Return waiting requests whose clients still wait, up to the size of a batch."""
         taken: list[tuple[Ask, asyncio.Future[Reply]]] = []
         images = 0
-        while self._queue and (not taken or images + len(self._queue[0][0].images) <= self.most):
+        while self._queue and (not taken or images + self._queue[0][0].size <= self.most):
             ask, future = self._queue.popleft()
-            self.waiting -= len(ask.images)
+            self.waiting -= ask.size
             if not future.done():
                 taken.append((ask, future))
-                images += len(ask.images)
+                images += ask.size
         if taken:
             self.sizes(images)
         return taken

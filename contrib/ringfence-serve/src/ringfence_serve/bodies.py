@@ -27,7 +27,8 @@ class Bodies:
             await self.app(scope, receive, send)
             return
         try:
-            body = await asyncio.wait_for(self._whole(scope, receive), self.seconds)
+            async with asyncio.timeout(self.seconds):  # wait_for would make a task of it
+                body = await self._whole(scope, receive)
         except TimeoutError:
             await error(408, "too_slow", "The body did not come in time.", close=True)(
                 scope, receive, send

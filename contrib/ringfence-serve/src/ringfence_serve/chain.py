@@ -20,7 +20,6 @@ from ringfence_serve import schema
 from ringfence_serve.database import Database
 
 SCHEME = b"ringfence-chain-1"
-INSERT = sa.insert(schema.chain)
 START = hashlib.sha256(SCHEME).digest()  #: what stands before the first entry
 
 
@@ -107,7 +106,7 @@ class Chain:
         """Insert what was added since the last commit."""
         if self._new:
             rows = [msgspec.structs.asdict(entry) for entry in self._new]
-            self._database.connection().execute(INSERT, rows)
+            self._database.insert(schema.chain, rows)
 
     def written(self) -> None:
         """Take what was added as kept."""

@@ -5,7 +5,7 @@ Exactly one connection of one process: SQLite before 3.51.3 may damage a WAL tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ class Database:
     url: str = field(repr=False)
     _connection: sa.Connection | None = field(default=None, init=False)
     _lock: FileLock | None = field(default=None, init=False)
-    _upserts: dict[str, Any] = field(factory=dict, init=False)
+    _texts: dict[Hashable, str] = field(factory=dict, init=False)
 
     def connection(self) -> sa.Connection:
         """Return the connection; open it, and bring the tables up to date, if it is not."""
@@ -50,14 +50,34 @@ class Database:
         with self.failing():
             return self.connection().execute(statement, rows)
 
-    def upsert(self, table: sa.Table, column: str) -> Any:
-        """Return an ``INSERT`` that replaces ``column`` where the row is there; made once."""
-        if table.name not in self._upserts:
+    def insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows that name every column, in the order of the first one."""
+        self.again(table.name, lambda: sa.insert(table), rows)
+
+    def upsert(self, table: sa.Table, column: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, or replace ``column`` of those that are there."""
+
+        def statement() -> sa.ClauseElement:
             postgres = self.connection().dialect.name == "postgresql"
             insert = (postgresql if postgres else sqlite).insert(table)
             keys, new = list(table.primary_key.columns), {column: insert.excluded[column]}
-            self._upserts[table.name] = insert.on_conflict_do_update(keys, set_=new)
-        return self._upserts[table.name]
+            made: sa.ClauseElement = insert.on_conflict_do_update(keys, set_=new)
+            return made
+
+        self.again((table.name, column), statement, rows)
+
+    def again(self, name: Hashable, made: Callable[[], sa.ClauseElement], values: Any) -> Any:
+        """Execute what every batch executes; its text is made once, for that takes its time.
+
+        Values come and go as the driver has them: bytes, numbers, texts.
+        """
+        with self.failing():
+            connection = self.connection()
+            if name not in self._texts:
+                columns = list(values[0]) if isinstance(values, Sequence) else None
+                text = made().compile(dialect=connection.dialect, column_keys=columns)
+                self._texts[name] = str(text)
+            return connection.exec_driver_sql(self._texts[name], values)
 
     @contextmanager
     def failing(self) -> Iterator[None]:
@@ -119,8 +139,10 @@ class Database:
     def _opened(self) -> sa.Connection:
         url = parsed(self.url)
         sqlite_too = url.get_backend_name() == "sqlite"
-        kept: dict[str, Any] = {"check_same_thread": False} if sqlite_too else {}
-        engine = sa.create_engine(url, poolclass=sa.StaticPool, connect_args=kept)
+        given: dict[str, Any] = {"poolclass": sa.StaticPool}
+        if sqlite_too:  # named: as in PostgreSQL, values come by their names
+            given |= {"paramstyle": "named", "connect_args": {"check_same_thread": False}}
+        engine = sa.create_engine(url, **given)
         if sqlite_too:
             sa.event.listen(engine, "connect", _safely)
         return engine.connect()

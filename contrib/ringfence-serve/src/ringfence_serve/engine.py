@@ -7,7 +7,7 @@ after the commit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -28,12 +28,6 @@ from ringfence_serve.ids import Ids
 from ringfence_serve.store import SqlStore
 
 Judged = tuple[str, float, bool, bool]  #: detector, score, flagged, suspected
-INSERT = sa.insert(schema.queries)  #: made once, like the next: building one costs a query's time
-BEFORE = (
-    sa.select(schema.queries.c.image, schema.queries.c.answer)
-    .where(schema.queries.c.image.in_(sa.bindparam("keys", expanding=True)))
-    .order_by(schema.queries.c.number.desc())
-)
 
 
 @define(eq=False)
@@ -61,10 +55,15 @@ class Engine:
     counted: Callable[[int, int, int], None] = lambda *_: None  #: queries, changed, alarms
     _seen: Seen = field(factory=Seen, init=False)
     _ids: Ids = field(init=False)
+    _device: torch.device = field(init=False)
 
     @_ids.default
     def _make_ids(self) -> Ids:
         return Ids(self.store.database)
+
+    @_device.default
+    def _find_device(self) -> torch.device:
+        return next((one.device for one in self.service.model.parameters()), torch.device("cpu"))
 
     def __attrs_post_init__(self) -> None:
         """Listen to the service."""
@@ -111,12 +110,12 @@ class Engine:
             quota = limited[ask.client]
             if quota is None:
                 continue
-            if sent[ask.client] + len(ask.images) > quota:
+            if sent[ask.client] + ask.size > quota:
                 left = max(0, quota - sent[ask.client])
-                message = f"{left} of {quota} queries are left, and {len(ask.images)} were asked."
+                message = f"{left} of {quota} queries are left, and {ask.size} were asked."
                 replies[place] = Refusal(403, "quota_used", message)
             else:
-                sent[ask.client] += len(ask.images)
+                sent[ask.client] += ask.size
 
     def _quota(self, client: str) -> int | None:
         own = self.accounts.named(client).quota
@@ -126,27 +125,28 @@ class Engine:
         """Return the answers to each request, and what is to be counted."""
         if not asks:
             return [], (0, 0, 0)
-        keys = [key for ask in asks for key in pixels.digests(ask.client, ask.images)]
-        clients = [ask.client for ask in asks for _ in range(len(ask.images))]
-        images = torch.cat([ask.images for ask in asks])
-        told = self._told_before(keys) if self.repeats == "same" else {}
-        new = _first_rows(keys, told) if self.repeats == "same" else list(range(len(keys)))
-        counts = (len(keys), 0, 0)
-        if new:
+        clients = [client for ask in asks for client in ask.clients]
+        images = asks[0].images if len(asks) == 1 else torch.cat([ask.images for ask in asks])
+        keys, sizes = pixels.digests(clients, images), [ask.size for ask in asks]
+        if self.repeats == "pipeline":
+            sent = self._ask_service(images, clients)
+            return list(sent.split(sizes)), (len(keys), *self._record(keys))
+        told, counts = self._told_before(keys), (0, 0)
+        if new := _first_rows(keys, told):
             sent = self._ask_service(images[new], [clients[row] for row in new])
-            counts = (len(keys), *self._record([keys[row] for row in new]))
+            counts = self._record([keys[row] for row in new])
             told |= {keys[row]: answer for row, answer in zip(new, sent, strict=True)}
-        kept = self.repeats == "same"
-        rows = torch.stack([told[key] for key in keys]) if kept else sent
-        return list(rows.split([len(ask.images) for ask in asks])), counts
+        rows = torch.stack([told[key] for key in keys])
+        return list(rows.split(sizes)), (len(keys), *counts)
 
     def _ask_service(self, images: Tensor, clients: Sequence[str]) -> Tensor:
-        device = next(iter(self.service.model.parameters()), images).device
-        return self.service.answer(images.to(device), clients).cpu()
+        return self.service.answer(images.to(self._device), clients).cpu()
 
     def _told_before(self, keys: Sequence[bytes]) -> dict[bytes, Tensor]:
         """Return what was answered to the same images of the same clients before."""
-        rows = self.store.database.execute(BEFORE, {"keys": list(set(keys))})
+        named = {f"key{place}": key for place, key in enumerate(dict.fromkeys(keys))}
+        database, count = self.store.database, len(named)
+        rows = database.again(("before", count), lambda: _before(named), named)
         return {image: pixels.heard(answer) for image, answer in rows}  # the oldest one stays
 
     def _record(self, keys: Sequence[bytes]) -> tuple[int, int]:
@@ -161,32 +161,27 @@ class Engine:
         spared = [False] * len(keys) if exempt is None else exempt.tolist()
         judged = _by_row(verdicts, len(keys))
         numbers, now = queries.first.tolist(), time.time_ns() // 1000
+        flagged = [any(one[2] for one in row) for row in judged]
+        shown = _shown(queries.images, flagged, changed)
+        answers, others = pixels.told(sent), pixels.told(wanted)
         rows = [
             {
                 "client": client,
                 "number": numbers[row],
                 "time": now,
                 "image": keys[row],
-                "answer": pixels.told(sent[row]),
-                "instead": pixels.told(wanted[row]) if spared[row] and changed[row] else None,
+                "answer": answers[row],
+                "instead": others[row] if spared[row] and changed[row] else None,
                 "verdicts": msgspec.msgpack.encode(judged[row]),
-                "flagged": any(flagged for _, _, flagged, _ in judged[row]),
+                "flagged": flagged[row],
                 "changed": changed[row],
-                "pixels": self._pixels(queries, row, judged[row], changed[row]),
+                "pixels": shown.get(row),
             }
             for row, client in enumerate(queries.clients)
         ]
-        self.store.database.execute(INSERT, rows)
+        self.store.database.insert(schema.queries, rows)
         rung = self.alarms.ring(queries.clients, numbers, judged)
         return sum(changed), rung
-
-    def _pixels(
-        self, queries: Queries, row: int, judged: Sequence[Judged], changed: bool
-    ) -> bytes | None:
-        """Return an image that an operator will want to see."""
-        if not changed and not any(flagged for _, _, flagged, _ in judged):
-            return None
-        return pixels.packed(queries.images[row])
 
     def _spared(self, queries: Queries) -> Tensor | None:
         """Return which rows are answered honestly: all while observing, else trusted clients'."""
@@ -201,6 +196,19 @@ def _first_rows(keys: Sequence[bytes], told: Any) -> list[int]:
         if key not in told:
             first.setdefault(key, row)
     return list(first.values())
+
+
+def _before(named: Mapping[str, bytes]) -> sa.ClauseElement:
+    """Return what asks for earlier answers, the oldest last."""
+    columns = schema.queries.c
+    wanted = columns.image.in_([sa.bindparam(name) for name in named])
+    return sa.select(columns.image, columns.answer).where(wanted).order_by(columns.number.desc())
+
+
+def _shown(images: Tensor, flagged: Sequence[bool], changed: Sequence[bool]) -> dict[int, bytes]:
+    """Return the images that an operator will want to see, by row."""
+    rows = [row for row, why in enumerate(zip(flagged, changed, strict=True)) if any(why)]
+    return dict(zip(rows, pixels.packed(images[rows]), strict=True)) if rows else {}
 
 
 def _by_row(verdicts: Sequence[Verdict], size: int) -> list[list[Judged]]:

@@ -45,9 +45,11 @@ class SqlLedger:
     ) -> None:
         """Add the altered rows (plugin, indices, kind) of one batch to the chain."""
         ready = [
-            (plugin, kind, row, msgspec.msgpack.encode(_mark(queries, sent, row, configuration)))
+            (plugin, kind, row, body)
             for plugin, rows, kind in altered
-            for row in rows.tolist()
+            for row, body in zip(
+                rows.tolist(), _marks(queries, sent, rows, configuration), strict=True
+            )
         ]
         for plugin, kind, row, body in ready:  # all of them, or none if one cannot be made
             client, number = queries.clients[row], int(queries.first[row])
@@ -101,7 +103,9 @@ def pair(entry: Entry) -> tuple[Tensor, Tensor]:
     return pixels.unpacked(mark.image, mark.shape), pixels.heard(mark.answer)
 
 
-def _mark(queries: Queries, sent: Tensor, row: int, configuration: int) -> Mark:
-    image = queries.images[row]
-    raw = pixels.packed(image), pixels.told(sent[row])
-    return Mark(tuple(image.shape), *raw, configuration)
+def _marks(queries: Queries, sent: Tensor, rows: Tensor, configuration: int) -> list[bytes]:
+    """Return the bodies of entries on ``rows``."""
+    images = queries.images[rows]
+    shape = tuple(images.shape[1:])
+    parts = zip(pixels.packed(images), pixels.told(sent[rows]), strict=True)
+    return [msgspec.msgpack.encode(Mark(shape, *part, configuration)) for part in parts]

@@ -35,14 +35,13 @@ class Ids:
             elif (row := self._replied(ask)) is not None:
                 same = row.request == ask.digest
                 mixed = Refusal(422, "id_reused", "This id belongs to a request with other images.")
-                shape = (len(ask.images), -1)
-                found[place] = pixels.heard(row.reply).reshape(shape) if same else mixed
+                found[place] = pixels.heard(row.reply).reshape(ask.size, -1) if same else mixed
         return found
 
     def _replied(self, ask: Ask) -> Any:
-        columns = schema.replies.c
-        own = (columns.client == ask.client, columns.id == ask.id)
-        return self.database.execute(sa.select(schema.replies).where(*own)).first()
+        return self.database.again(
+            "replied", _replied, {"client": ask.client, "id": ask.id}
+        ).first()
 
     def remember(self, answered: Sequence[tuple[Ask, Reply]]) -> None:
         """Keep the replies to requests with an id."""
@@ -52,13 +51,13 @@ class Ids:
                 "id": ask.id,
                 "time": time.time_ns() // 1000,
                 "request": ask.digest,
-                "reply": pixels.told(reply.flatten()),
+                "reply": b"".join(pixels.told(reply)),
             }
             for ask, reply in answered
             if ask.id is not None and isinstance(reply, Tensor)
         ]
         if rows:
-            self.database.execute(sa.insert(schema.replies), rows)
+            self.database.insert(schema.replies, rows)
             self._prune()
 
     def _prune(self) -> None:
@@ -68,3 +67,9 @@ class Ids:
         self._pruned = time.monotonic()
         old = time.time_ns() // 1000 - KEPT_REPLIES
         self.database.execute(sa.delete(schema.replies).where(schema.replies.c.time < old))
+
+
+def _replied() -> sa.ClauseElement:
+    columns = schema.replies.c
+    own = (columns.client == sa.bindparam("client"), columns.id == sa.bindparam("id"))
+    return sa.select(columns.request, columns.reply).where(*own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,13 +12,18 @@ from torch import Tensor
 SMALL, WHOLE = "u1", "<f4"
 
 
-def packed(image: Tensor) -> bytes:
-    """Return a float image in ``[0, 1]`` as a letter and its numbers, without loss in float32."""
-    exact = image.detach().float().cpu().contiguous()
-    small = (exact * 255).round().to(torch.uint8)
-    if torch.equal(small.float() / 255, exact):
-        return b"u" + small.numpy().tobytes()
-    return b"f" + exact.numpy().astype(WHOLE).tobytes()
+def packed(images: Tensor) -> list[bytes]:
+    """Return each float image of ``(N, C, H, W)`` in ``[0, 1]`` without loss in float32.
+
+    A letter, and its numbers.
+    """
+    exact = np.ascontiguousarray(images.detach().float().cpu().numpy(), WHOLE)
+    small = np.rint(exact * 255).astype(SMALL)
+    fits = (small.astype(WHOLE) / 255 == exact).reshape(len(exact), -1).all(1)
+    return [
+        b"u" + small[row].tobytes() if fit else b"f" + exact[row].tobytes()
+        for row, fit in enumerate(fits.tolist())
+    ]
 
 
 def unpacked(raw: bytes, shape: tuple[int, ...]) -> Tensor:
@@ -31,21 +37,22 @@ def unpacked(raw: bytes, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(numbers.reshape(shape))
 
 
-def digests(client: str, images: Tensor) -> list[bytes]:
+def digests(clients: Sequence[str], images: Tensor) -> list[bytes]:
     """Return 16 bytes per image of ``(N, C, H, W)``: alike for one client and equal images."""
-    rows = images.detach().float().cpu().contiguous().flatten(1).numpy().astype(WHOLE)
-    begun = hashlib.sha256(client.encode() + b"\0")
+    flat = images.detach().float().cpu().flatten(1).numpy()
+    rows = np.ascontiguousarray(flat, WHOLE)
     made = []
-    for row in rows:
-        one = begun.copy()
+    for client, row in zip(clients, rows, strict=True):
+        one = hashlib.sha256(client.encode() + b"\0")
         one.update(row)
         made.append(one.digest()[:16])
     return made
 
 
-def told(answer: Tensor) -> bytes:
-    """Return an answer ``(K,)`` as bytes of float64."""
-    return answer.detach().double().cpu().contiguous().numpy().astype("<f8").tobytes()
+def told(answers: Tensor) -> list[bytes]:
+    """Return each answer of ``(N, K)`` as bytes of float64."""
+    rows = np.ascontiguousarray(answers.detach().double().cpu().numpy(), "<f8")
+    return [row.tobytes() for row in rows]
 
 
 def heard(raw: bytes) -> Tensor:

@@ -7,7 +7,6 @@ the database. A batch that fails is rolled back, and the clients that it touched
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -23,34 +22,16 @@ from ringfence.exhibit import Exhibit
 from ringfence.log import Log
 from ringfence.store import STATE_LIMIT, Batch, Key, PluginStore, outside, plain
 from ringfence.types import Queries
-from ringfence_serve import schema, tensors
+from ringfence_serve import schema
 from ringfence_serve.chain import Chain, check
 from ringfence_serve.configured import CONFIGURED, configured
 from ringfence_serve.database import Database
 from ringfence_serve.evidence import SqlLedger
 from ringfence_serve.failpoints import failpoint
+from ringfence_serve.memory import Kept, Memory
+from ringfence_serve.rows import Rows, piece
 
 T = TypeVar("T")
-PARTS = 64  #: pieces of a log from which on it is written as one
-INSERT_LOGS = sa.insert(schema.logs)  #: made once: its key in SQLAlchemy's cache is, too
-OVERHEAD = 2048  #: bytes of a client in memory beside its logs, measured
-
-
-@define
-class _Kept:
-    """What is in memory of one client."""
-
-    states: dict[tuple[str, str], Any] = field(factory=dict)  #: objects, or plain dicts
-    texts: dict[tuple[str, str], str] = field(factory=dict)  #: as the database has them
-    logs: dict[tuple[str, str], Log] = field(factory=dict)
-    size: int = OVERHEAD
-
-    def grown(self) -> int:
-        """Measure again; return by how much it grew."""
-        before = self.size
-        logs = (log.rows().untyped_storage().nbytes() for log in self.logs.values())
-        self.size = OVERHEAD + sum(logs)
-        return self.size - before
 
 
 @define(eq=False)
@@ -73,8 +54,8 @@ class SqlStore:
     chain: Chain = field(init=False)
     ledger: SqlLedger = field(init=False)
     configuration: int = field(default=0, init=False)  #: the chain's entry on the guard at work
-    _clients: OrderedDict[str, _Kept] = field(factory=OrderedDict, init=False)
-    _bytes: int = field(default=0, init=False)  #: of clients in memory
+    _rows: Rows = field(init=False)
+    _memory: Memory = field(init=False)
     _batch: Batch | None = field(default=None, init=False)
 
     @database.default
@@ -89,12 +70,20 @@ class SqlStore:
     def _make_ledger(self) -> SqlLedger:
         return SqlLedger(self.database, self.chain)
 
+    @_rows.default
+    def _make_rows(self) -> Rows:
+        return Rows(self.database)
+
+    @_memory.default
+    def _make_memory(self) -> Memory:
+        return Memory(self.memory_mib << 20)
+
     @contextmanager
     def batch(self, clients: Sequence[str]) -> Iterator[None]:
         """Surround one answer: keep what it changed, or nothing if it fails.
 
         Within a batch another one joins it. Further rows that belong to the answer are written
-        through ``database.connection()`` before the batch ends.
+        through ``database`` before the batch ends.
         """
         if self._batch is not None:
             yield
@@ -102,16 +91,15 @@ class SqlStore:
         self._batch = Batch()
         try:
             with self.database.failing():
-                self._fetch(set(clients) - self._clients.keys())
-            yield
-            with self.database.failing():
+                self._fetch(clients)
+                yield
                 self._write(self._batch)
                 self.chain.write()
                 failpoint("commit.before")
                 self.database.connection().commit()
                 failpoint("commit.after")
             self.chain.written()
-            self._evict(self._batch)
+            self._keep(self._batch)
         except BaseException:
             self._undo(self._batch, clients)
             raise
@@ -147,27 +135,20 @@ class SqlStore:
         plugin, client, name = key
         kept = self._kept(client).logs
         if (plugin, name) not in kept:
-            with self.database.failing():
-                kept[plugin, name] = self._read_log(key)
+            kept[plugin, name] = self._rows.log(key, merge=self._batch is not None)
+            self._memory.measure(client)
         return kept[plugin, name]
 
     def states(self, plugin: str, kind: type[T]) -> dict[str, T]:
         """Return copies of one plugin's states of this kind, by client."""
-        columns = schema.states.c
-        wanted = sa.select(columns.client, columns.value).where(
-            columns.plugin == plugin, columns.name == kind.__qualname__
-        )
         with self.database.failing():
-            rows = self.database.connection().execute(wanted).all()
+            rows = self._rows.states(plugin, kind.__qualname__)
         return {client: cattrs.structure(json.loads(text), kind) for client, text in rows}
 
     def forget(self, client: str, but: Collection[str] = ()) -> None:
         """Drop what plugins remember of a client, in this batch; ``but``: not those plugins."""
         self.open()
-        for table in (schema.states, schema.logs):
-            own = (table.c.client == client, table.c.plugin.not_in(list(but)))
-            with self.database.failing():
-                self.database.connection().execute(sa.delete(table).where(*own))
+        self._rows.forget(client, but)
         kept = self._kept(client)
         for known in (kept.states, kept.texts, kept.logs):
             for key in [key for key in known if key[0] not in but]:
@@ -175,39 +156,27 @@ class SqlStore:
 
     def memory(self) -> int:
         """Return the bytes of all states, as JSON, and of all logs."""
-        sizes = (sa.func.length(schema.states.c.value), sa.func.length(schema.logs.c.rows))
         with self.database.failing():
-            connection = self.database.connection()
-            return sum(int(connection.scalar(sa.select(sa.func.sum(size))) or 0) for size in sizes)
+            return self._rows.size()
 
     def dump(self) -> dict[str, Any]:
         """Return everything as plain values and tensors."""
         with self.database.failing():
-            connection = self.database.connection()
-            states = connection.execute(sa.select(schema.states)).all()
-            keys = [schema.logs.c.plugin, schema.logs.c.client, schema.logs.c.name]
-            logs = connection.execute(sa.select(*keys).distinct()).all()
-            return {
-                "states": [[s.plugin, s.client, s.name, json.loads(s.value)] for s in states],
-                "logs": [[*key, self._read_log(tuple(key)).rows()] for key in logs],
-                "ledger": self.ledger.dump(),
-            }
+            return {**self._rows.dump(), "ledger": self.ledger.dump()}
 
     def clear(self) -> None:
         """Forget everything; refused where a guard has served, for that is evidence."""
         with self.database.failing():
-            connection = self.database.connection()
             served = sa.select(schema.chain.c.seq).where(schema.chain.c.event == CONFIGURED)
-            if connection.execute(served.limit(1)).first():
+            if self.database.execute(served.limit(1)).first():
                 raise BadEvidence(
                     "This store holds the evidence of a guard, and a run would erase it. "
                     "Choose another database with -o sql.url=..."
                 )
             for table in (schema.states, schema.logs, schema.chain):
-                connection.execute(sa.delete(table))
-            connection.commit()
-        self._clients.clear()
-        self._bytes = 0
+                self.database.execute(sa.delete(table))
+            self.database.connection().commit()
+        self._memory.clear()
         self.chain.undo()
 
     def load(self, dumped: Mapping[str, Any]) -> None:
@@ -239,54 +208,23 @@ class SqlStore:
         queries = Queries(mark["images"], clients, torch.full((len(clients),), -1))
         self.ledger.add(queries, mark["answers"], [(mark["plugin"], rows, mark["kind"])])
 
-    def _kept(self, client: str) -> _Kept:
-        if client not in self._clients:
-            with self.database.failing():
-                self._fetch({client})
-        return self._clients[client]
+    def _kept(self, client: str) -> Kept:
+        try:
+            return self._memory[client]
+        except KeyError:
+            self._fetch([client])
+            return self._memory[client]
 
     def _fetch(self, clients: Collection[str]) -> None:
         """Read the states of clients that are not in memory."""
-        names = list(clients)
-        self._clients |= {client: _Kept() for client in names}
-        self._bytes += OVERHEAD * len(names)
-        for start in range(0, len(names), 500):  # parameters of one statement are limited
-            some = schema.states.c.client.in_(names[start : start + 500])
-            rows = self.database.connection().execute(sa.select(schema.states).where(some))
-            for row in rows:
-                kept = self._clients[row.client]
-                kept.states[row.plugin, row.name] = json.loads(row.value)
-                kept.texts[row.plugin, row.name] = row.value
-
-    def _read_log(self, key: Key) -> Log:
-        """Return a log from its pieces; many are made one, by the way."""
-        plugin, client, name = key
-        columns = schema.logs.c
-        own = (columns.client == client, columns.plugin == plugin, columns.name == name)
-        connection = self.database.connection()
-        wanted = sa.select(schema.logs).where(*own).order_by(columns.start)
-        found = connection.execute(wanted).all()
-        if not found:
-            return Log()
-        rows = torch.cat([tensors.read(one.dtype, one.shape, one.rows) for one in found])
-        if len(found) > PARTS and self._batch is not None:
-            connection.execute(sa.delete(schema.logs).where(*own))
-            connection.execute(sa.insert(schema.logs), [_piece(key, 0, rows)])
-        return Log(rows, len(rows))
+        if missing := self._memory.missing(clients):
+            self._memory.add(self._rows.clients(missing))
 
     def _write(self, batch: Batch) -> None:
         """Write the states that changed, and what was added to logs."""
         changed = [row for key, state in batch.states.items() if (row := self._changed(key, state))]
-        if changed:
-            upsert = self.database.upsert(schema.states, "value")
-            self.database.connection().execute(upsert, changed)
-        grown = [
-            _piece(key, size, log.rows()[size:])
-            for key, (log, size) in batch.logs.items()
-            if len(log) > size
-        ]
-        if grown:
-            self.database.connection().execute(INSERT_LOGS, grown)
+        added = [piece(key, size, log.rows()[size:]) for key, log, size in _grown(batch)]
+        self._rows.write(changed, added)
 
     def _changed(self, key: Key, state: Any) -> dict[str, str] | None:
         """Return the row of a state; nothing where the database has it already."""
@@ -298,24 +236,28 @@ class SqlStore:
         texts[plugin, name] = text
         return {"client": client, "plugin": plugin, "name": name, "value": text}
 
+    def _keep(self, batch: Batch) -> None:
+        """Count what a batch has added in memory, and make room."""
+        for client in {key[1] for key, _, _ in _grown(batch)}:
+            self._memory.measure(client)
+        self._memory.used(_touched(batch))
+
     def _undo(self, batch: Batch, clients: Sequence[str]) -> None:
         """Drop what a failed batch has touched, from memory and from the connection."""
-        touched = {key[1] for key in (*batch.states, *batch.logs)} | set(clients)
-        for client in touched:
-            if (kept := self._clients.pop(client, None)) is not None:
-                self._bytes -= kept.size
+        self._memory.drop(_touched(batch) | set(clients))
         self.chain.undo()
         with self.database.failing():
             self.database.connection().rollback()
 
-    def _evict(self, batch: Batch) -> None:
-        """Keep in memory whom the batch touched, and of the others those seen last."""
-        for client in {key[1] for key in (*batch.states, *batch.logs)}:
-            self._clients.move_to_end(client)
-            self._bytes += self._clients[client].grown()
-        while self._bytes > self.memory_mib << 20 and len(self._clients) > 1:
-            _, kept = self._clients.popitem(last=False)
-            self._bytes -= kept.size
+
+def _touched(batch: Batch) -> set[str]:
+    """Return the clients whose states or logs a batch has asked for."""
+    return {key[1] for key in (*batch.states, *batch.logs)}
+
+
+def _grown(batch: Batch) -> list[tuple[Key, Log, int]]:
+    """Return the logs that a batch has added to, with their sizes before."""
+    return [(key, log, size) for key, (log, size) in batch.logs.items() if len(log) > size]
 
 
 def _text(key: Key, state: Any) -> str:
@@ -327,9 +269,3 @@ def _text(key: Key, state: Any) -> str:
     if len(text) > STATE_LIMIT:
         plain(key, state)
     return text
-
-
-def _piece(key: Key, start: int, rows: Tensor) -> dict[str, Any]:
-    plugin, client, name = key
-    written = tensors.write(rows)
-    return {"plugin": plugin, "client": client, "name": name, "start": start, **written}
