@@ -92,16 +92,25 @@ def undefended_rows(attack, budget, label):
     yield f"| {label} | {' | '.join(cells)} |"
 
 
+FLAGGED = (
+    ("jbdatr", 6_400, "JBDA-TR"),
+    ("cloudleak", 10_000, "CloudLeak"),
+    ("knockoffnet", 12_000, "KnockoffNet"),
+)
+
+
 def flagged_rows():
     """Yield how well the OOD detector of a plain victim tells queries apart, by attack."""
-    for attack, label in (("jbdatr", "JBDA-TR"), ("knockoffnet", "KnockoffNet")):
+    for attack, budget, label in FLAGGED:
         own = [
             r["detectors"]["ood"]
             for r in read("mnist-baselines")
-            if r["run"]["attack"] == attack
+            if (r["run"]["attack"], r["run"]["budget"]) == (attack, budget)
             and r["run"]["labels"] == "hard"
             and "ood" in r["detectors"]
         ]
+        if not own:
+            continue
         cells = [percent(one[name] for one in own) for name in ("accuracy", "auroc", "fpr")]
         alarms = " / ".join(str(one["first_alarm"]) for one in own)
         yield f"| {label} | {' | '.join(cells)} | {alarms} |"

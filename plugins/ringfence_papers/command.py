@@ -38,7 +38,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--dry-run", is_flag=True, help="Say how many runs are left.")
 @click.option("--plot", type=FILE, metavar="FILE.svg", help="The table as a plot.")
 @click.option("--into", type=FILE, metavar="FILE.md", help="Fill the marked blocks of a page.")
-@click.option("--check", is_flag=True, help="With --into: change nothing, fail if out of date.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="With --into, --plot: change nothing, fail if out of date.",
+)
 def reproduce(
     table: str | None,
     out: Path | None,
@@ -75,7 +79,7 @@ def reproduce(
     elif table:
         click.echo(_page(table, results, asked), nl=False)
     if plot and table:
-        _draw(plot, table, results, asked)
+        _draw(plot, table, results, asked, check=check)
 
 
 def _list() -> None:
@@ -152,8 +156,14 @@ def _renew(into: Path, results: Results, asked: Asked, *, check: bool) -> None:
     click.echo(f"{into}: {len(stale)} of {len(made)} blocks renewed.", err=True)
 
 
-def _draw(target: Path, table: str, results: Results, asked: Asked) -> None:
-    from ringfence_papers.plot import draw
+def _draw(target: Path, table: str, results: Results, asked: Asked, *, check: bool) -> None:
+    from ringfence_papers.plot import drawn
 
     (filled,) = _filled(table, results, asked)
-    click.echo(f"Wrote {draw(filled, target)}", err=True)
+    new = drawn(filled)
+    if not check:
+        target.write_bytes(new)
+        click.echo(f"Wrote {target}", err=True)
+    elif not target.exists() or target.read_bytes() != new:
+        click.echo(f"{target} is out of date. Run the same without --check.", err=True)
+        sys.exit(1)

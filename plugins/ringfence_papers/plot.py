@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from io import BytesIO
 from typing import Any
+
+import numpy as np
 
 from ringfence.errors import RingfenceError
 from ringfence_papers.filled import Filled
 from ringfence_papers.table import Column
 
 #: of Okabe and Ito, "Color Universal Design", 2008: told apart by most people
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vP"
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+MARKERS = "osD^vPX*"
+SPREAD = 0.6  #: of the room of a row, over its columns, so that bars do not hide each other
 
 
-def draw(filled: Filled, target: Path) -> Path:
-    """Write the plot of a table as SVG; the same figures give the same bytes."""
+def drawn(filled: Filled) -> bytes:
+    """Return the plot of a table as SVG; the same figures give the same bytes."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -23,23 +26,25 @@ def draw(filled: Filled, target: Path) -> Path:
         raise RingfenceError(
             "Plots need matplotlib. Install the extra: pip install 'ringfence[report]'."
         ) from error
+    target = BytesIO()
     lines = filled.table.plot == "lines"
     with matplotlib.rc_context({"svg.hashsalt": "ringfence", "font.size": 9}):
-        height = 3.2 if lines else 1.2 + 0.34 * len(_shown(filled))
-        figure = Figure(figsize=(6.4, height), layout="constrained")
+        height = 3.2 if lines else 1.2 + 0.55 * len(_shown(filled))
+        figure = Figure(figsize=(7.2, height), layout="constrained")
         axes = figure.subplots()
         (_lines if lines else _dots)(filled, axes)
-        axes.set_title(f"{filled.table.source}: {filled.table.title}", fontsize=9)
+        figure.suptitle(f"{filled.table.title} ({filled.table.source})", fontsize=9, wrap=True)
         figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})
-    return target
+    return target.getvalue()
 
 
 def _dots(filled: Filled, axes: Any) -> None:
     """Draw a line of dots per row, the first row on top."""
-    shown = _shown(filled)
-    for number, column in enumerate(_unit(filled)):
+    shown, columns = _shown(filled), _alike(filled)
+    for number, column in enumerate(columns):
         color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
-        for height, place in enumerate(shown):
+        shift = SPREAD * ((number + 0.5) / len(columns) - 0.5)
+        for height, place in zip(np.arange(len(shown)) + shift, shown, strict=True):
             printed = filled.published(place, column.name)
             if printed is not None:
                 axes.plot(printed, height, marker, mfc="none", mec=color, ms=6)
@@ -60,7 +65,7 @@ def _dots(filled: Filled, axes: Any) -> None:
 
 def _lines(filled: Filled, axes: Any) -> None:
     """Draw a line per column over the last value of the rows."""
-    for number, column in enumerate(_unit(filled)):
+    for number, column in enumerate(c for c in filled.table.columns if c.percent):
         points = [
             (list(row.at.values())[-1], spread.mean)
             for row, cells in zip(filled.table.rows, filled.cells, strict=True)
@@ -77,8 +82,10 @@ def _lines(filled: Filled, axes: Any) -> None:
     axes.legend(fontsize=8, frameon=False)
 
 
-def _unit(filled: Filled) -> list[Column]:
-    return [column for column in filled.table.columns if column.percent]
+def _alike(filled: Filled) -> list[Column]:
+    """Return the columns that hold the same figure as the first."""
+    columns = filled.table.columns
+    return [column for column in columns if column.value == columns[0].value]
 
 
 def _shown(filled: Filled) -> list[int]:

@@ -18,6 +18,7 @@ from ringfence import options, plugins
 from ringfence.errors import RingfenceError
 from ringfence.folder import RESULT
 from ringfence.grid import ROLES, Planned
+from ringfence.recipe import NAME as RECIPE
 from ringfence_papers.cells import UNSAID
 
 Result = Mapping[str, Any]
@@ -63,7 +64,10 @@ def same(named: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
     for name, value in said.items():
         if name not in FREE and name in run and run[name] != _plain(value):
             return False
-    recorded = run.get("options", {})
+    recorded, recipe = run.get("options", {}), run.get("recipe", {})
+    trained = _plain(named.get("options", {}).get(RECIPE, {}))
+    if any(recipe.get(name) != value for name, value in trained.items()):
+        return False
     for kind, name in _plugins(named):
         given = json.dumps(_plain(named.get("options", {}).get(name, {})))
         known = recorded.get(name, {})

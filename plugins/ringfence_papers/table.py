@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import cattrs
 from attrs import field, frozen
+from cattrs.v import format_exception
 
 from ringfence import options
 from ringfence.errors import BadSpec, UnknownName
@@ -87,9 +88,16 @@ def read(path: Path, kind: type[Any] = Table) -> Any:
             raise BadSpec(f"{path} is larger than {SIZE_LIMIT} bytes: that is no table.")
         return options.converter.structure(tomllib.loads(raw.decode("utf-8-sig")), kind)
     except (cattrs.BaseValidationError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = "; ".join(cattrs.transform_error(error)) if _nested(error) else error
-        raise BadSpec(f"{path} cannot be read as a table: {reason}.") from error
+        raise BadSpec(f"{path} cannot be read as a table: {_reason(error)}.") from error
 
 
-def _nested(error: Exception) -> bool:
-    return isinstance(error, cattrs.BaseValidationError)
+def _reason(error: Exception) -> str:
+    if not isinstance(error, cattrs.BaseValidationError):
+        return str(error)
+    return "; ".join(cattrs.transform_error(error, format_exception=_told)).rstrip(".")
+
+
+def _told(error: BaseException, kind: type[Any] | None) -> str:
+    """Return what a class says of its own values; cattrs calls that an unknown error."""
+    own = isinstance(error, UnknownName) or type(error) is ValueError
+    return str(error) if own else format_exception(error, kind)
