@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -54,7 +55,7 @@ def main() -> None:
         print(json.dumps(measured(given, Path(folder)), indent=2))
 
 
-def measured(given: argparse.Namespace, state: Path) -> dict[str, object]:
+def measured(given: argparse.Namespace, state: Path) -> dict[str, Any]:
     """Start a guard, let wrk ask it, and return the figures."""
     names = [f"c{n}" for n in range(max(given.clients))]
     texts = [perform(state, None, Order(action="add", name=name))["key"] for name in names]
@@ -68,7 +69,7 @@ def measured(given: argparse.Namespace, state: Path) -> dict[str, object]:
             )
     serve = [sys.executable, "-m", "ringfence", "serve", str(given.run), "--state", str(state)]
     serve += ["--port", "0", "--repeats", given.repeats, "--threads", "1"]
-    found: dict[str, object] = {"command": " ".join(sys.argv[1:]), "cores": psutil.cpu_count()}
+    found: dict[str, Any] = {"command": " ".join(sys.argv[1:]), "cores": psutil.cpu_count()}
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout
         try:
@@ -79,7 +80,11 @@ def measured(given: argparse.Namespace, state: Path) -> dict[str, object]:
                 script = state / "post.lua"
                 quoted = ", ".join(f'"{text}"' for text in texts[:clients])
                 script.write_text(SCRIPT.format(keys=quoted, bodies=bodies))
-                found[f"{clients} clients"] = wrk(url, script, clients, given.seconds)
+                before = sum(process.cpu_times()[:2])
+                seen = wrk(url, script, clients, given.seconds)
+                spent = sum(process.cpu_times()[:2]) - before
+                seen["server_cpu_us_per_request"] = spent * 1e6 / max(1, seen["requests"])
+                found[f"{clients} clients"] = seen
                 found[f"rss_mib_after_{clients}"] = process.memory_info().rss >> 20
         finally:
             server.terminate()
@@ -103,15 +108,18 @@ def known(state: Path, count: int) -> None:
     store.database.close()
 
 
-def wrk(url: str, script: Path, clients: int, seconds: int) -> dict[str, object]:
+def wrk(url: str, script: Path, clients: int, seconds: int) -> dict[str, Any]:
     """Return what wrk says."""
     command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", str(script), url]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    count = re.search(r"(\d+) requests in", told)
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", told)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
     times = dict(re.findall(r"(50|75|90|99)%\s+([0-9.]+[mu]?s)", told))
     assert rate
+    assert count
     return {
+        "requests": int(count[1]),
         "requests_per_second": float(rate[1]),
         "times": times,
         "not_200": int(bad[1]) if bad else 0,

@@ -97,8 +97,7 @@ class Server:
         async def measured(request: Request) -> Response:
             begun = time.perf_counter()
             response = await handler(request)
-            self.metrics.seconds.observe(time.perf_counter() - begun)
-            self.metrics.requests.labels(str(response.status_code)).inc()
+            self.metrics.answered(response.status_code, time.perf_counter() - begun)
             return response
 
         return measured

@@ -15,11 +15,13 @@ import msgspec
 import numpy as np
 import torch
 from attrs import frozen
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from ringfence.images import adapt
 
+Images = NDArray[np.float32]
 FILES = {"image/png": "PNG", "image/jpeg": "JPEG"}
 LARGEST_SIDE = 4096  #: pixels of a file's image, each way
 
@@ -60,11 +62,12 @@ class Reader:
             images = self._json(body)
         else:
             raise BadRequest("Send application/json, image/png or image/jpeg.")
-        if not ((images >= 0) & (images <= 1)).all():  # NaN fails both
+        if not (images.min() >= 0 and images.max() <= 1):  # NaN fails both
             raise BadRequest("Numbers must be finite and in [0, 1].")
-        return images
+        return torch.from_numpy(images)
 
-    def _json(self, body: bytes) -> Tensor:
+    # NumPy: PyTorch would let go of the interpreter, and wait for it, at every small step.
+    def _json(self, body: bytes) -> Images:
         try:
             request = _decoder.decode(body)
         except (msgspec.MsgspecError, RecursionError) as error:
@@ -79,25 +82,26 @@ class Reader:
         if request.arrays is not None:
             return self._arrays(request.arrays)
         if request.pixels is not None:
-            return torch.stack([self._raw(_plain(text)) for text in request.pixels])
+            return self._raw([_plain(text) for text in request.pixels])
         kinds = tuple(FILES.values())
-        return torch.stack([self._file(_plain(text), kinds) for text in request.files or ()])
+        return np.stack([self._file(_plain(text), kinds) for text in request.files or ()])
 
-    def _arrays(self, arrays: list[list[list[list[float]]]]) -> Tensor:
+    def _arrays(self, arrays: list[list[list[list[float]]]]) -> Images:
         try:
-            images = torch.from_numpy(np.array(arrays, dtype=np.float32))
+            images = np.array(arrays, dtype=np.float32)
         except (ValueError, OverflowError):
-            images = torch.empty(0)
+            images = np.empty(0, np.float32)
         if images.shape[1:] != self.shape:
             raise BadRequest(f"Arrays must have the shape N, {', '.join(map(str, self.shape))}.")
         return images
 
-    def _raw(self, raw: bytes) -> Tensor:
-        if len(raw) != 4 * math.prod(self.shape):
-            raise BadRequest(f"Pixels are {4 * math.prod(self.shape)} bytes an image of float32.")
-        return torch.from_numpy(np.frombuffer(raw, "<f4").astype(np.float32)).reshape(self.shape)
+    def _raw(self, parts: list[bytes]) -> Images:
+        size = 4 * math.prod(self.shape)
+        if any(len(part) != size for part in parts):
+            raise BadRequest(f"Pixels are {size} bytes an image of float32.")
+        return np.frombuffer(b"".join(parts), "<f4").astype(np.float32).reshape(-1, *self.shape)
 
-    def _file(self, raw: bytes, kinds: tuple[str, ...]) -> Tensor:
+    def _file(self, raw: bytes, kinds: tuple[str, ...]) -> Images:
         """Return the image in a file, in the model's channels and size."""
         try:
             with warnings.catch_warnings():
@@ -113,7 +117,8 @@ class Reader:
             raise BadRequest("An image cannot be read as PNG or JPEG.") from error
         image = torch.from_numpy(numbers.copy())
         channels = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
-        return adapt(channels[None].float() / 255, self.shape)[0].clamp(0, 1)
+        adapted: Images = adapt(channels[None].float() / 255, self.shape)[0].clamp(0, 1).numpy()
+        return adapted
 
 
 def _plain(text: str) -> bytes:

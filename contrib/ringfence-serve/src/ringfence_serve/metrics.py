@@ -23,6 +23,14 @@ class Metrics:
         self.waiting = Gauge("waiting", "Images in the queue", **told)
         self.batch = Histogram("batch_images", "Images of a batch", buckets=SIZES, **told)
         self.seconds = Histogram("seconds", "From request to reply", buckets=SECONDS, **told)
+        self._by_status: dict[int, Counter] = {}
+
+    def answered(self, status: int, seconds: float) -> None:
+        """Count a request that took so long."""
+        self.seconds.observe(seconds)
+        if status not in self._by_status:  # to look a label up takes longer than to count
+            self._by_status[status] = self.requests.labels(str(status))
+        self._by_status[status].inc()
 
     def counted(self, queries: int, changed: int, alarms: int) -> None:
         """Count one batch."""

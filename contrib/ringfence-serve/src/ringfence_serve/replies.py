@@ -9,8 +9,6 @@ import msgspec
 from starlette.responses import Response
 from torch import Tensor
 
-from ringfence.answers import refused
-
 JSON = "application/json"
 
 
@@ -29,9 +27,10 @@ class Answers(msgspec.Struct):
 
 def answers(found: Tensor) -> Response:
     """Return answers ``(n, K)`` as JSON; a float64 keeps all its digits."""
-    labels, none = found.argmax(-1).tolist(), refused(found).tolist()
-    rows = zip(labels, none, found.tolist(), strict=True)
-    told = Answers([Answer(None if no else label, row) for label, no, row in rows])
+    numbers = found.numpy()
+    labels, said = numbers.argmax(-1).tolist(), (numbers != 0).any(-1).tolist()
+    rows = zip(labels, said, numbers.tolist(), strict=True)
+    told = Answers([Answer(label if any_ else None, row) for label, any_, row in rows])
     return Response(msgspec.json.encode(told), media_type=JSON)
 
 

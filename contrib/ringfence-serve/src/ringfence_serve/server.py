@@ -132,6 +132,7 @@ def serve(guarded: Guarded, store: SqlStore, settings: Settings) -> None:
         log_level="warning",
         access_log=False,  # addresses of requests and their headers are nobody's
         server_header=False,
+        proxy_headers=False,  # nobody asks for the address of a client
         limit_concurrency=settings.connections,
         timeout_keep_alive=20,
     )
