@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ringfence.artifact import TENSORS
-from ringfence.cache import Cache, Folder
+from ringfence.cache import Cache, Folder, opened
+from ringfence.source import Source
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -64,7 +65,8 @@ def test_a_damaged_entry_is_warned_about_and_made_again(tmp_path, caplog):
 MAKER = """
 import sys, time
 from pathlib import Path
-from ringfence.cache import Cache, Folder
+from ringfence.cache import Cache, Folder, opened
+from ringfence.source import Source
 def make():
     print("made", flush=True)
     time.sleep(float(sys.argv[2]))
@@ -94,3 +96,39 @@ def test_a_lock_of_a_killed_process_blocks_nobody(tmp_path):
 
     assert Cache(Folder(tmp_path)).cached("k", lambda: 2) == 2
     assert time.monotonic() - start < 5
+
+
+def machine(tmp_path, name):
+    """Return the cache of one of several machines, which see one source."""
+    return Cache(Folder(tmp_path / name, Source(tmp_path / "source")))
+
+
+def test_what_one_machine_made_another_copies(tmp_path):
+    made = machine(tmp_path, "one").cached("k", lambda: torch.ones(3))
+    copied = machine(tmp_path, "other").cached("k", lambda: torch.zeros(3))
+    (tmp_path / "source").rename(tmp_path / "gone")
+
+    assert torch.equal(made, copied)
+    assert machine(tmp_path, "other").cached("k", lambda: None).tolist() == [1, 1, 1]
+
+
+def test_a_damaged_copy_is_made_anew(tmp_path):
+    machine(tmp_path, "one").cached("k", lambda: torch.zeros(3))
+    [file] = (tmp_path / "source").rglob(TENSORS)
+    file.write_bytes(file.read_bytes()[:-1] + b"\1")
+
+    assert machine(tmp_path, "other").cached("k", lambda: torch.ones(3)).tolist() == [1, 1, 1]
+
+
+def test_a_source_that_cannot_be_used_costs_no_run(tmp_path, caplog):
+    (tmp_path / "source").write_text("no folder")
+
+    assert machine(tmp_path, "one").cached("k", lambda: 1) == 1
+    assert "Nothing can be added to cache" in caplog.text
+
+
+def test_the_source_is_named_in_the_environment_and_is_not_the_cache_itself(tmp_path, monkeypatch):
+    monkeypatch.setenv("RINGFENCE_CACHE_SOURCE", str(tmp_path))
+
+    assert opened(tmp_path / "own").shared == tmp_path
+    assert opened(tmp_path).source is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from filelock import FileLock
 
@@ -27,6 +29,16 @@ def test_a_second_process_is_refused_while_the_first_is_running(tmp_path):
         RunFolder(tmp_path).claimed({"id": "one"}),
     ):
         pass
+
+
+def test_who_waits_gets_the_folder_once_its_holder_has_ended(tmp_path):
+    holder = FileLock(tmp_path / LOCK, thread_local=False)
+    holder.acquire()
+    threading.Timer(0.2, holder.release).start()
+    with RunFolder(tmp_path).claimed({"id": "one"}, patience=30.0):
+        pass
+
+    assert (tmp_path / RUN).exists()
 
 
 def test_an_unreadable_run_file_is_refused_and_kept(tmp_path):

@@ -25,12 +25,16 @@ class RunFolder:
     path: Path
 
     @contextmanager
-    def claimed(self, identity: Mapping[str, Any]) -> Iterator[None]:
-        """Hold the folder for the run ``identity``; refuse it if it is another run's."""
+    def claimed(self, identity: Mapping[str, Any], patience: float = 0.0) -> Iterator[None]:
+        """Hold the folder for the run ``identity``; refuse it if it is another run's.
+
+        Another process that holds it has ``patience`` seconds to end.
+        """
         with ExitStack() as stack:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(self.path / LOCK, timeout=0))  # free once killed
+                lock = FileLock(self.path / LOCK, timeout=patience)
+                stack.enter_context(lock)  # free once killed
                 sweep_up(self.path)
                 self._refuse_other(identity["id"])
                 write_text(self.path / RUN, text(identity))

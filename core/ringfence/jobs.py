@@ -22,11 +22,20 @@ class Resources:
     gpus: float = field(
         default=0.0, validator=validators.ge(0), metadata={"help": "GPUs, or a fraction of one"}
     )
+    memory: float = field(
+        default=0.0, validator=validators.ge(0), metadata={"help": "GiB of memory; 0: not counted"}
+    )
     timeout: float | None = field(
         default=None,
         validator=validators.optional(validators.gt(0)),
         metadata={"help": "seconds until a run is given up"},
     )
+
+    def __str__(self) -> str:
+        """Return what takes up room, for people."""
+        memory = f" and {self.memory:.4g} GiB of memory" if self.memory else ""
+        between = ", " if memory else " and "
+        return f"{self.cpus} cores{between}{self.gpus:g} GPUs{memory}"
 
 
 @frozen

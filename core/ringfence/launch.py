@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from ringfence import options
-from ringfence.cache import default_folder
+from ringfence.cache import opened
 from ringfence.choice import Choice
 from ringfence.experiment import Experiment
 from ringfence.folder import RunFolder
@@ -23,17 +23,22 @@ from ringfence.stages import Stages
 
 
 def launch(
-    named: Mapping[str, Any], out: Path | None = None, *, with_baseline: bool = False
+    named: Mapping[str, Any],
+    out: Path | None = None,
+    *,
+    with_baseline: bool = False,
+    patience: float = 0.0,
 ) -> dict[str, Any]:
     """Return the result of the run whose :class:`Choice` has the fields ``named``.
 
-    With ``out``, a finished result is returned as it is, and a killed run is gone on with.
+    With ``out``, a finished result is returned as it is, and a killed run is gone on with; who
+    still holds the folder has ``patience`` seconds to end.
     """
     choice = Choice(**options.check(options.RUN, Choice, named))
     run, selected = prepare(choice)
     folder = RunFolder(out) if out else None
     told = identity(run, tuple(selected), choice.skip)
-    with folder.claimed(told) if folder else nullcontext():
+    with folder.claimed(told, patience) if folder else nullcontext():
         if folder and (finished := folder.result(told)) is not None:
             return finished
         baseline = None
@@ -49,7 +54,7 @@ def launch(
         )
         if folder:
             folder.finish(result)
-    remember(choice.cache or default_folder(), result)
+    remember(opened(choice.cache).shared, result)
     return result
 
 

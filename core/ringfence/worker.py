@@ -13,18 +13,22 @@ from pathlib import Path
 from ringfence.atomic import write_text
 from ringfence.errors import RingfenceError
 from ringfence.jobs import Ended, Job
-from ringfence.launch import launch
 
 ERROR, LOG = "error.txt", "log.txt"
 
 
-def work(job: Job) -> int:
-    """Run ``job``; return the exit code of its process: 0, or 1 with the reason in a file."""
+def work(job: Job, patience: float = 0.0) -> int:
+    """Run ``job``; return the exit code of its process: 0, or 1 with the reason in a file.
+
+    Another process that holds the job's folder has ``patience`` seconds to end.
+    """
+    from ringfence.launch import launch  # torch: who only asks for an outcome needs none
+
     job.out.mkdir(parents=True, exist_ok=True)
     (job.out / ERROR).unlink(missing_ok=True)
     _redirect(job.out / LOG)
     try:
-        launch(job.named, job.out)
+        launch(job.named, job.out, patience=patience)
     except RingfenceError as error:
         write_text(job.out / ERROR, f"{error}\n")
         return 1

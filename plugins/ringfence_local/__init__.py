@@ -1,8 +1,4 @@
-"""Runs on this machine, each in a fresh process: a crash, a hang or too little memory costs one.
-
-Processes come from a forkserver that has imported torch once; nothing was computed in it, so
-that neither threads nor a CUDA context are inherited, and a start takes milliseconds.
-"""
+"""Runs on this machine, each in a fresh process: a crash, a hang or too little memory costs one."""
 
 from __future__ import annotations
 
@@ -13,8 +9,8 @@ from attrs import define, field, validators
 
 from ringfence.errors import BadOption
 from ringfence.jobs import Ended, Job
-from ringfence_local.process import Running
-from ringfence_local.slots import Slots
+from ringfence.process import Running
+from ringfence_local.slots import Place, Slots
 
 _count: Any = validators.optional(validators.gt(0))
 
@@ -32,16 +28,20 @@ class Local:
         validator=validators.optional(validators.ge(0)),
         metadata={"help": "GPUs to use; none: all"},
     )
+    memory: float | None = field(
+        default=None, validator=_count, metadata={"help": "GiB to give out; none: all there are"}
+    )
     _slots: Slots | None = field(default=None, init=False)
     _waiting: list[Job] = field(factory=list, init=False)
     _running: dict[str, Running] = field(factory=dict, init=False)
+    _places: dict[str, Place] = field(factory=dict, init=False)
 
     def submit(self, job: Job) -> None:
         """Take a job; it starts when there is room. Raises if there never can be."""
         if not self._room.could_hold(job.resources):
             raise BadOption(
-                f"A run needs {job.resources.cpus} cores and {job.resources.gpus:g} GPUs; this "
-                f"machine offers {self._room}. Ask for less in [resources]."
+                f"A run needs {job.resources}; this machine offers {self._room}. Ask for less in "
+                "[resources]."
             )
         self._waiting.append(job)
         self._start()
@@ -52,7 +52,7 @@ class Local:
         over = {name: one.ended() for name, one in self._running.items()}
         ended = [one for one in over.values() if one]
         for one in ended:
-            self._room.give_back(self._running.pop(one.id).place)
+            self._forget(one.id)
         self._start()
         return ended
 
@@ -65,9 +65,8 @@ class Local:
         """Forget a waiting job, end a running one."""
         self._waiting = [job for job in self._waiting if job.id != id]
         if id in self._running:
-            one = self._running.pop(id)
-            one.kill()
-            self._room.give_back(one.place)
+            self._running[id].kill()
+            self._forget(id)
 
     def close(self) -> None:
         """End all jobs."""
@@ -77,7 +76,7 @@ class Local:
     @property
     def _room(self) -> Slots:
         if self._slots is None:
-            self._slots = Slots.of_machine(self.cpus, self.gpus, self.jobs)
+            self._slots = Slots.of_machine(self.cpus, self.gpus, self.memory, self.jobs)
         return self._slots
 
     def _start(self) -> None:
@@ -87,8 +86,17 @@ class Local:
             if place is None:
                 return
             self._waiting.remove(job)
-            self._running[job.id] = Running(job, place)
+            self._places[job.id] = place
+            self._running[job.id] = Running(job, _environment(place))
+
+    def _forget(self, id: str) -> None:
+        del self._running[id]
+        self._room.give_back(self._places.pop(id))
 
     def _patience(self, seconds: float) -> float:
         """Return how long to wait: no longer than to the next timeout."""
         return max(0.0, min([seconds, *(one.left() for one in self._running.values())]))
+
+
+def _environment(place: Place) -> dict[str, str]:
+    return {} if place.device is None else {"CUDA_VISIBLE_DEVICES": place.device}

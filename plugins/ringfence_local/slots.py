@@ -1,4 +1,4 @@
-"""Room for runs: cores, and fractions of GPUs."""
+"""Room for runs: cores, fractions of GPUs, memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from attrs import define, field, frozen
 from ringfence.jobs import Resources
 
 _CRUMB = 1e-9  # three thirds of a GPU are a GPU
+GIB = 1 << 30  #: bytes
 
 
 @frozen
@@ -17,6 +18,7 @@ class Place:
 
     cpus: int
     gpus: float
+    memory: float  #: GiB
     device: str | None  #: the value of CUDA_VISIBLE_DEVICES; none: as it is
 
 
@@ -26,52 +28,61 @@ class Slots:
 
     cpus: int
     gpus: list[float]  #: the free share of each GPU
-    jobs: int | None
-    _whole: tuple[int, int] = field(init=False)
+    memory: float  #: GiB
+    jobs: int | None = None
+    _whole: Resources = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Remember what there was."""
-        self._whole = (self.cpus, len(self.gpus))
+        self._whole = Resources(cpus=self.cpus, gpus=len(self.gpus), memory=self.memory)
 
     @classmethod
-    def of_machine(cls, cpus: int | None, gpus: int | None, jobs: int | None) -> Slots:
-        """Return this machine's cores and GPUs, or as many as were given.
+    def of_machine(
+        cls, cpus: int | None, gpus: int | None, memory: float | None, jobs: int | None
+    ) -> Slots:
+        """Return this machine's cores, GPUs and memory, or as much as was given.
 
         With ``jobs`` the user says how many runs at a time, and cores do not limit them.
         """
         found = cpus or usable_cores()
-        return cls(found, [1.0] * (_visible_gpus() if gpus is None else gpus), jobs)
+        cards = _visible_gpus() if gpus is None else gpus
+        return cls(found, [1.0] * cards, memory or physical_memory(), jobs)
 
     def __str__(self) -> str:
         """Return what there is in all."""
-        return f"{self._whole[0]} and {self._whole[1]}"
+        return str(self._whole)
 
     def could_hold(self, need: Resources) -> bool:
         """Return whether a run would fit if nothing else were running."""
         most = len(self.gpus) if need.gpus > 1 else min(1, len(self.gpus))
-        return (self.jobs is not None or need.cpus <= self._whole[0]) and need.gpus <= most
+        cores = self.jobs is not None or need.cpus <= self._whole.cpus
+        return cores and need.gpus <= most and need.memory <= self._whole.memory
 
     def take(self, need: Resources) -> Place | None:
         """Return a place for a run, or nothing while there is no room."""
         if self.jobs == 0 or (self.jobs is None and need.cpus > self.cpus):
+            return None
+        if need.memory > self.memory + _CRUMB:
             return None
         chosen = self._choose(need.gpus)
         if chosen is None:
             return None
         for gpu in chosen:
             self.gpus[gpu] -= min(1.0, need.gpus)
-        self._count(-1, need.cpus)
         device = ",".join(map(str, chosen)) if chosen else None
-        return Place(need.cpus, need.gpus, device)
+        place = Place(need.cpus, need.gpus, need.memory, device)
+        self._count(-1, place)
+        return place
 
     def give_back(self, place: Place) -> None:
         """Free a place."""
         for gpu in (place.device or "").split(",") if place.device else ():
             self.gpus[int(gpu)] += min(1.0, place.gpus)
-        self._count(1, place.cpus)
+        self._count(1, place)
 
-    def _count(self, sign: int, cpus: int) -> None:
-        self.cpus += sign * cpus
+    def _count(self, sign: int, place: Place) -> None:
+        self.cpus += sign * place.cpus
+        self.memory += sign * place.memory
         if self.jobs is not None:
             self.jobs += sign
 
@@ -90,6 +101,13 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def physical_memory() -> float:
+    """Return this machine's GiB of memory; 0 where the system does not tell (Windows)."""
+    if not hasattr(os, "sysconf"):
+        return 0.0
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
 
 
 def _visible_gpus() -> int:

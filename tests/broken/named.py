@@ -43,8 +43,8 @@ class Executor:
     waiting: list = field(factory=list, init=False)
 
     def submit(self, job):
-        if job.resources.gpus > 8:
-            raise BadOption("There are 8 GPUs.")
+        if job.resources.gpus > 8 or job.resources.memory > 64:
+            raise BadOption("There are 8 GPUs and 64 GiB.")
         self.waiting.append(self.done(job))
 
     def done(self, job):
