@@ -18,6 +18,7 @@ from ringfence.randomness import seeded
 from ringfence.run import DefenseRun
 from ringfence_boogeyman.blocks import in_blocks
 from ringfence_boogeyman.presets import VICTIM
+from ringfence_boogeyman.weights import located
 
 SIZE = 224  #: pixels a side, for which ImageNet's weights were made
 CLASSES = 1000  #: of ImageNet; the head is not used
@@ -47,21 +48,22 @@ def embedding(
     victim: nn.Module,
     backbone: str,
     pretrained: str,
-    size: int | None,
+    size: int,
     block: int,
 ) -> Embedding:
     """Return the embedding by ``backbone``: ``victim``, or a name of torchvision's.
+
+    The victim sees images as they come, the others at ``size`` pixels a side.
 
     Raises :class:`ringfence.errors.RingfenceError` for an unknown name, and for weights that
     are neither at hand nor to be had.
     """
     if backbone == VICTIM:
-        return Embedding(victim.eval(), size, block)
+        return Embedding(victim.eval(), None, block)
     known = torchvision.models.list_models(torchvision.models)
     if backbone not in known:
         raise UnknownName("backbone", backbone, {VICTIM, *known})
-    side = size or SIZE
-    model = build("models", "torchvision", {"name": backbone, "pretrained": pretrained})
+    model = build("models", "torchvision", {"name": backbone, "pretrained": located(pretrained)})
     with seeded(run.streams, "backbone"):  # its first weights must not shift others' draws
-        net: nn.Module = model.make(CLASSES, (3, side, side))
-    return Embedding(net.to(run.device).eval(), side, block)
+        net: nn.Module = model.make(CLASSES, (3, size, size))
+    return Embedding(net.to(run.device).eval(), size, block)

@@ -13,15 +13,17 @@ from torch import Tensor, nn
 
 from ringfence import hookimpl
 from ringfence.errors import BadOption
+from ringfence.fingerprint import fingerprint
 from ringfence.plugins import find
 from ringfence.protocols import Detector
 from ringfence.randomness import seeded
 from ringfence.run import DefenseRun
 from ringfence_boogeyman import gate, logistic, scratch
 from ringfence_boogeyman.blocks import in_blocks
-from ringfence_boogeyman.embedding import embedding
+from ringfence_boogeyman.embedding import SIZE, embedding
 from ringfence_boogeyman.outliers import learnt, some
 from ringfence_boogeyman.presets import PRESETS, Form
+from ringfence_boogeyman.weights import digest
 
 _optional = validators.optional
 _positive: Any = validators.gt(0)
@@ -58,12 +60,12 @@ class OneHalf:
     pretrained: str = field(
         default="imagenet",
         validator=validators.min_len(1),
-        metadata={"help": "weights of a frozen backbone: a file, or a name torchvision knows"},
+        metadata={"help": "weights of a frozen backbone: a file, or a name of torchvision's"},
     )
-    size: int | None = field(
-        default=None,
-        validator=_optional(_positive),
-        metadata={"help": "pixels a side in a frozen backbone; none: 224, as is for victim"},
+    size: int = field(
+        default=SIZE,
+        validator=_positive,
+        metadata={"help": "pixels a side in a frozen backbone of torchvision's"},
     )
     exclude_classes: tuple[int, ...] = field(
         default=(),
@@ -130,10 +132,11 @@ class OneHalf:
         """Return log-odds from frozen features; these are computed once, and kept."""
         embed = embedding(run, victim, self.form.backbone, self.pretrained, self.size, self.block)
         sides = self._sides(run)
-        inside, outside = run.cached("features", lambda: [embed(images) for images in sides])
+        key = fingerprint(digest(self.pretrained))
+        inside, outside = run.cached(f"features/{key}", lambda: [embed(images) for images in sides])
         seed = run.streams.seed_for("folds") % 2**32
         kept = run.cached(
-            "regression",
+            f"regression/{key}",
             lambda: logistic.dump(
                 logistic.fit(inside, outside, self.folds, balanced=self.balanced, seed=seed)
             ),

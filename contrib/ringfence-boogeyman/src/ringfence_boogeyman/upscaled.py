@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ringfence.images import adapt
 from ringfence.plugins import build
 from ringfence.recipe import Recipe
+from ringfence_boogeyman.weights import located
 
 
 class Scale(nn.Module):
@@ -60,6 +61,6 @@ class Upscaled:
 
     def make(self, num_classes: int, image_shape: tuple[int, ...]) -> nn.Module:
         """Return a network for images of any size, fresh or with the weights of ``pretrained``."""
-        given = {"name": self.name, "pretrained": self.pretrained}
+        given = {"name": self.name, "pretrained": self.pretrained and located(self.pretrained)}
         net = build("models", "torchvision", given).make(num_classes, (3, self.size, self.size))
         return nn.Sequential(OrderedDict(scale=Scale(self.size), net=net))
