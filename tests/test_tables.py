@@ -252,18 +252,7 @@ def leak_box_rows():
         yield f"| {label} | {' | '.join(cells)} |"
 
 
-def leak_mnist_rows():
-    for labels, published in (("hard", "83.72"), ("soft", "86.36")):
-        own = [r for r in read("cloudleak-mnist") if r["run"]["labels"] == labels]
-        if own:
-            seeds = ", ".join(str(r["run"]["seed"]) for r in own)
-            cells = [percent(own, "victim", "accuracy")]
-            cells += [percent(own, "substitute", name) for name in ("accuracy", "fidelity")]
-            yield f"| {labels} | {seeds} | {' | '.join(cells)} | {published} |"
-
-
 TABLES = {
-    "CloudLeak, MNIST": ("cloudleak", leak_mnist_rows),
     "CloudLeak's box, digits": ("cloudleak", leak_box_rows),
     "CloudLeak's start, digits": ("cloudleak", leak_rows),
     "recovered, digits": ("ddae", ddae_rows),

@@ -99,6 +99,53 @@ FLAGGED = (
 )
 
 
+def lenet_rows():
+    """Yield KnockoffNet's line with the wider net on both sides."""
+    results = read("knockoffnet-lenet-mnist")
+    cells = [
+        percent(r["substitute"][figure] for r in results if r["run"]["labels"] == labels)
+        for labels in ("soft", "hard")
+        for figure in ("accuracy", "fidelity")
+    ]
+    yield f"| default, `lenet`, seed 0 | {' | '.join(cells)} |"
+
+
+def ddae_rows():
+    """Yield what D-DAE wins back on MNIST, and what it sees."""
+    results = read("ddae-mnist")
+    kinds = {(r["run"]["labels"], defended(r), thief(r)): None for r in results}
+    for labels, defense, who in sorted(kinds, key=lambda kind: (kind[0] != "soft", *kind[1:])):
+        own = [
+            r
+            for r in results
+            if (r["run"]["labels"], defended(r), thief(r)) == (labels, defense, who)
+        ]
+        reports = [r["recoveries"].get("ddae", {}).get("report", {}) for r in own]
+        cells = [
+            percent(r["substitute"]["accuracy"] for r in own),
+            spans(reports, f"{who}_auc"),
+            spans(reports, f"{who}_score"),
+            " / ".join(f"{r['attack']['report']['transfer_set']:,}" for r in own),
+        ]
+        seeds = ", ".join(str(r["run"]["seed"]) for r in own)
+        yield f"| {labels} | {defense} | {who} | {seeds} | {' | '.join(cells)} |"
+
+
+def defended(result):
+    return " + ".join(result["run"]["defense"]) or "none"
+
+
+def thief(result):
+    """Return what a thief with D-DAE expects; one without expects nothing."""
+    run = result["run"]
+    return ", ".join(run["options"]["ddae"]["expects"]) if run["recovery"] else "-"
+
+
+def spans(reports, name):
+    found = [report.get(name) for report in reports]
+    return "-" if None in found else " / ".join(f"{value:.2f}" for value in found)
+
+
 def flagged_rows():
     """Yield how well the OOD detector of a plain victim tells queries apart, by attack."""
     for attack, budget, label in FLAGGED:
@@ -229,6 +276,10 @@ PAGES = {
     "knockoffnet alone": (
         "knockoffnet",
         lambda: undefended_rows("knockoffnet", 60_000, "default, `lenet5`"),
+    ),
+    "cloudleak alone": (
+        "cloudleak",
+        lambda: undefended_rows("cloudleak", 10_000, "default, `lenet5`"),
     ),
     "flagged": ("ood", flagged_rows),
     "rates": ("amao", rate_rows),
