@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from attrs import define, field
+from histories import Count, batches, live, seen, step
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from ringfence_serve import schema
 from ringfence_serve.chain import check
 from ringfence_serve.database import StoreInUse, StoreUnavailable
@@ -21,20 +20,6 @@ from ringfence import artifact, plugins
 from ringfence.errors import BadEvidence, BrokenPlugin, RingfenceError
 from ringfence.store import MemoryStore
 from ringfence.testing import check_store
-from ringfence.types import Queries
-
-CLIENTS = ("a", "b", "c")
-
-
-@define
-class Count:
-    number: int = 0
-    names: list[str] = field(factory=list)
-
-
-@define
-class Other:
-    share: float = 0.1
 
 
 @pytest.fixture
@@ -42,76 +27,13 @@ def url(tmp_path):
     return f"sqlite:///{tmp_path}/store.db"
 
 
-def step(store, kind, rows, seed, fails):
-    """Do to a store what one batch does; it may fail at its end."""
-    random = torch.Generator().manual_seed(seed)
-    clients = tuple(CLIENTS[row % 3] for row in rows)
-    images = torch.rand(len(rows), 1, 2, 2, generator=random)
-    if seed % 2:
-        images = (images * 255).round() / 255
-    sent = torch.rand(len(rows), 3, generator=random, dtype=torch.float64)
-    sent[: seed % 2] = 0  # a refusal
-    queries = Queries(images, clients, torch.arange(len(rows)))
-    with store.batch(clients):
-        own = store.of(kind)
-        for client in clients:
-            own.state(client, Count).number += seed
-            own.state(client, Count).names.append(f"{seed}")
-            own.state(client, Other).share *= 1.1
-            own.log(client, "hashes").append(torch.arange(seed % 4))
-            own.log(client, "images").append(images[:1])
-        own.mark(queries, torch.tensor([row % 2 == 0 for row in rows]), "even")
-        store.of("second").mark(queries, torch.arange(len(rows))[::2], "half")
-        spared = None if seed % 3 else torch.tensor([client == "a" for client in clients])
-        store.settle(queries, sent, spared)
-        if fails:
-            raise ZeroDivisionError
-
-
-def seen(store):
-    """Return all that anybody can see of a store."""
-    told = {"states": {}, "logs": {}, "pairs": {}}
-    with store.batch(CLIENTS):
-        for plugin in ("first", "second"):
-            own = store.of(plugin)
-            told["states"][plugin] = (own.states(Count), own.states(Other))
-            for client in CLIENTS:
-                rows = [own.log(client, name).rows() for name in ("hashes", "images")]
-                kept = [(r.dtype, r.shape, r.tolist()) if len(r) else () for r in rows]
-                told["logs"][plugin, client] = kept  # of no rows nobody keeps a type
-    for wanted in ({}, {"client": "a"}, {"plugin": "second"}, {"kind": "even", "client": "b"}):
-        pairs = store.ledger.pairs(**wanted)
-        lists = pairs.images.tolist(), pairs.answers.tolist(), pairs.answers.dtype
-        told["pairs"][str(wanted)] = (pairs.clients, *lists)
-    return told
-
-
-batches = st.lists(
-    st.tuples(
-        st.sampled_from(["first", "second"]),
-        st.lists(st.integers(0, 2), min_size=1, max_size=5),
-        st.integers(0, 99),
-        st.sampled_from(["well", "well", "fails", "restart"]),
-    ),
-    max_size=8,
-)
-
-
 @settings(max_examples=12, deadline=None)
 @given(batches)
 def test_any_history_leaves_what_it_leaves_in_memory(history):
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/store.db"
-        memory, durable = MemoryStore(), SqlStore(url)
-        for kind, rows, seed, ends in history:
-            for store in (memory, durable):
-                try:
-                    step(store, kind, rows, seed, ends == "fails")
-                except ZeroDivisionError:
-                    assert ends == "fails"
-            if ends == "restart":
-                durable.database.close()
-                durable = SqlStore(url)
+        memory = MemoryStore()
+        durable = live(history, memory, SqlStore(url), lambda: SqlStore(url))
         assert seen(durable) == seen(memory)
         assert durable.memory() == memory.memory()
         check(durable.chain.entries())

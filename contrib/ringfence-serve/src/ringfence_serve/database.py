@@ -5,6 +5,7 @@ Exactly one connection of one process: SQLite before 3.51.3 may damage a WAL tha
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ringfence.errors import BadOption, RingfenceError
 from ringfence_serve import schema
+
+LOCK = 0x72696E67  #: of a guard in PostgreSQL; locks belong to one database
+TURNS = 20  #: tenths of a second for which a connection that was lost may still hold it
 
 
 class StoreUnavailable(RingfenceError):
@@ -61,7 +65,7 @@ class Database:
             postgres = self.connection().dialect.name == "postgresql"
             insert = (postgresql if postgres else sqlite).insert(table)
             keys, new = list(table.primary_key.columns), {column: insert.excluded[column]}
-            made: sa.ClauseElement = insert.on_conflict_do_update(keys, set_=new)
+            made: sa.ClauseElement = insert.on_conflict_do_update(index_elements=keys, set_=new)
             return made
 
         self.again((table.name, column), statement, rows)
@@ -131,20 +135,18 @@ class Database:
         try:
             lock.acquire()
         except Timeout:
-            raise StoreInUse(
-                f"{self.file} is in use by another process. Stop it, or choose another state."
-            ) from None
+            raise _in_use(str(self.file)) from None
         self._lock = lock
 
     def _opened(self) -> sa.Connection:
         url = parsed(self.url)
-        sqlite_too = url.get_backend_name() == "sqlite"
-        given: dict[str, Any] = {"poolclass": sa.StaticPool}
-        if sqlite_too:  # named: as in PostgreSQL, values come by their names
+        given: dict[str, Any] = {"poolclass": sa.NullPool}
+        if url.get_backend_name() == "sqlite":  # named: as in PostgreSQL, values come by names
             given |= {"paramstyle": "named", "connect_args": {"check_same_thread": False}}
         engine = sa.create_engine(url, **given)
-        if sqlite_too:
-            sa.event.listen(engine, "connect", _safely)
+        safely = {"sqlite": _safely_sqlite, "postgresql": _safely_postgresql}
+        if url.get_backend_name() in safely:
+            sa.event.listen(engine, "connect", safely[url.get_backend_name()])
         return engine.connect()
 
 
@@ -158,7 +160,24 @@ def parsed(url: str) -> sa.URL:
         ) from None
 
 
-def _safely(connection: Any, _: Any) -> None:
+def _in_use(name: str) -> StoreInUse:
+    return StoreInUse(f"{name} is in use by another process. Stop it, or choose another state.")
+
+
+def _safely_sqlite(connection: Any, _: Any) -> None:
     """Let a commit be on the disk when it returns, and readers never wait."""
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _safely_postgresql(connection: Any, _: Any) -> None:
+    """The same; and hold a lock that the server frees when this connection is gone."""
+    for _ in range(TURNS):
+        if connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()[0]:
+            connection.execute("SET synchronous_commit TO on")
+            connection.commit()
+            return
+        connection.rollback()
+        time.sleep(0.1)
+    connection.close()
+    raise _in_use("The database")

@@ -139,5 +139,6 @@ def prepare(connection: sa.Connection) -> None:
     if found is None:
         connection.execute(sa.insert(meta).values(name="version", value=str(VERSION)))
     elif version < VERSION:
-        connection.execute(sa.update(meta).where(meta.c.name == "version").values(value=VERSION))
+        told = sa.update(meta).where(meta.c.name == "version")
+        connection.execute(told.values(value=str(VERSION)))
     connection.commit()
