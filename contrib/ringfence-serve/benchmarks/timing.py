@@ -20,6 +20,7 @@ import torch
 from ringfence_serve import guarded
 from ringfence_serve.asks import Ask
 from ringfence_serve.direct import perform
+from ringfence_serve.engine import Engine, Seen
 from ringfence_serve.operations import Order
 from ringfence_serve.server import Settings, make_server, url_of
 from ringfence_serve.store import SqlStore
@@ -44,21 +45,23 @@ def main() -> None:
         store.database.close()
 
 
-def compared(engine: object, found: guarded.Guarded, samples: int) -> dict[str, object]:
+def compared(engine: Engine, found: guarded.Guarded, samples: int) -> dict[str, object]:
     """Return Welch's t for clients (suspected or not) and for answers (changed or not)."""
     random = torch.Generator().manual_seed(0)
     test = found.run.test.images.float() / 255
+    seen = engine.service.listener
+    assert isinstance(seen, Seen)
     times: dict[str, list[float]] = {"suspected": [], "plain": [], "changed": [], "unchanged": []}
-    service = engine.service  # type: ignore[attr-defined]
     for turn in range(samples):
         guilty = bool(turn % 2)
         place = int(torch.randint(len(test), (1,), generator=random))
         noise = torch.rand(1, *found.run.image_shape, generator=random)
         some = noise if guilty else (test[place][None] * 0.98 + noise * 0.02)
         begun = time.perf_counter()
-        engine.answer([Ask("odd" if guilty else "even", some)])  # type: ignore[attr-defined]
+        engine.answer([Ask("odd" if guilty else "even", some)])
         took = time.perf_counter() - begun
-        _, honest, _, steps, _ = service.listener.told
+        assert seen.told
+        _, honest, _, steps, _ = seen.told
         times["suspected" if guilty else "plain"].append(took)
         if guilty:
             changed = bool((list(steps.values())[-1] != honest).any())

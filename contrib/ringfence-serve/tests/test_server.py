@@ -141,6 +141,7 @@ ONE = [[[[0.5] * 8] * 8]]
         b'{"arrays": ' + json.dumps(ONE).replace("0.5", "NaN").encode() + b"}",
         b'{"arrays": ' + json.dumps(ONE).replace("0.5", "1e999").encode() + b"}",
         b'{"arrays": ' + json.dumps(ONE).replace("0.5", "1e30").encode() + b"}",
+        b'{"arrays": ' + json.dumps(ONE).replace("0.5", "1e300").encode() + b"}",
         b'{"arrays": ' + json.dumps(ONE).replace("0.5", "-0.1").encode() + b"}",
         b'{"arrays": ' + json.dumps(ONE).encode() + b', "more": 1}',
         b'{"arrays": ' + json.dumps(ONE).encode() + b', "pixels": ["AAAA"]}',

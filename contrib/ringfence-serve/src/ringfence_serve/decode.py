@@ -88,7 +88,8 @@ class Reader:
 
     def _arrays(self, arrays: list[list[list[list[float]]]]) -> Images:
         try:
-            images = np.array(arrays, dtype=np.float32)
+            with np.errstate(over="ignore"):  # 1e300 becomes infinity, and is refused
+                images = np.array(arrays, dtype=np.float32)
         except (ValueError, OverflowError):
             images = np.empty(0, np.float32)
         if images.shape[1:] != self.shape:
