@@ -84,7 +84,10 @@ class Ddae:
     )
     when: Literal["always", "detected"] = field(
         default="detected",
-        metadata={"help": "restore all answers; or none where a detector that works finds nothing"},
+        metadata={
+            "help": "restore all answers; or none where a detector that works finds nothing, or "
+            "where restoring makes those of the attacker's own models worse"
+        },
     )
     hard: Literal["restore", "reject", "keep"] = field(
         default="reject",
@@ -119,7 +122,7 @@ class Ddae:
     )
     balance: bool | None = field(
         default=None,
-        metadata={"help": "half of the pairs are changed ones; none: unless a posterior is beside"},
+        metadata={"help": "half of the pairs are changed ones; none: what restores better"},
     )
     passes: int = field(
         default=20, validator=_positive, metadata={"help": "epochs of the restorer"}

@@ -115,6 +115,6 @@ class Preparation:
             report |= {f"{one.name}_{figure}": value for figure, value in figures.items()}
         score, likeliest = max(zip(scores, rehearsed, strict=True), key=itemgetter(0))
         report["detected"] = score > 0
-        if options.when == "detected" and likeliest.rules_out(score):
+        if options.when == "detected" and (likeliest.rules_out(score) or likeliest.harms):
             return keep
         return restoring(likeliest.restorer, own)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from attrs import frozen
-from torch import nn
+from torch import Generator, nn
 
 from ringfence.answers import answer_format
 from ringfence.protocols import Oracle
@@ -31,7 +32,7 @@ class Effort:
     steps: int  #: of one of them, at least
     pairs: int  #: answers that the restorer learns from
     passes: int  #: epochs of the restorer
-    balance: bool | None  #: whether half of them are changed ones; none: unless ``own`` is there
+    balance: bool | None  #: whether half of them are changed ones; none: both are tried
 
 
 @frozen(eq=False)
@@ -50,6 +51,11 @@ class Rehearsed:
     def rules_out(self, score: float) -> bool:
         """Return whether the defense is not there: a classifier says so that can tell."""
         return score <= 0 and self.report.get("auc", 0.0) >= TRUSTED
+
+    @property
+    def harms(self) -> bool:
+        """Whether the attacker's own models say that answers are better left as they are."""
+        return self.report["restored_l1"] >= self.report["disturbed_l1"]
 
 
 def rehearse(
@@ -96,11 +102,33 @@ def _learnt(
         meta = detection.train(run, known[checks:], known[:checks], effort.repeats, effort.steps)
         report["auc"] = detection.auc(meta, test)
     random = run.generator("restorer")
-    net = network(run.num_classes, beside=bool(own)).to(run.device)
-    pairs = collect(run, known, own, effort.pairs, random)
-    if not own if effort.balance is None else effort.balance:
-        pairs = balanced(pairs, random)
-    learn(net, pairs, recipe(effort.passes), format, random)
+    restorer, half = _restorer(run, known[checks:], known[:checks], own, format, effort, random)
     fresh = collect(run, test, own, effort.pairs // 4, random)
-    report |= errors(Restorer(net), fresh, format)
-    return {"meta": meta and meta.state(), "restorer": net.state_dict(), "report": report}
+    report |= {**errors(restorer, fresh, format), "balanced": float(half)}
+    return {"meta": meta and meta.state(), "restorer": restorer.net.state_dict(), "report": report}
+
+
+def _restorer(
+    run: AttackRun,
+    known: Sequence[Guarded],
+    checks: Sequence[Guarded],
+    own: Sequence[nn.Module],
+    format: str,
+    effort: Effort,
+    random: Generator,
+) -> tuple[Restorer, bool]:
+    """Return a restorer, and whether half of what it learnt were changed answers.
+
+    Unless that is given, the one that brings the answers of ``checks`` nearer to what was meant.
+    """
+    pairs = collect(run, known, own, effort.pairs, random)
+    fresh = collect(run, checks, own, effort.pairs // 4, random)
+    tried = []
+    for half in (False, True) if effort.balance is None else (effort.balance,):
+        net = network(run.num_classes, beside=bool(own)).to(run.device)
+        learn(
+            net, balanced(pairs, random) if half else pairs, recipe(effort.passes), format, random
+        )
+        tried.append((errors(Restorer(net), fresh, format)["restored_l1"], half, Restorer(net)))
+    _, half, best = min(tried, key=itemgetter(0))
+    return best, half

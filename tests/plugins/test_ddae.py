@@ -19,11 +19,11 @@ from ringfence.service import Sent, Service
 from ringfence.session import Session
 from ringfence.testing import check_recovery, tiny_experiment, tiny_model
 from ringfence.types import Split
-from ringfence_ddae import Ddae, detection, shadows
+from ringfence_ddae import Ddae, detection, rehearsal, shadows
 from ringfence_ddae.expected import Expected, expected, parse
 from ringfence_ddae.formats import observed_format
 from ringfence_ddae.material import buy, others, subsets
-from ringfence_ddae.rehearsal import Rehearsed
+from ringfence_ddae.rehearsal import Effort, Rehearsed
 from ringfence_ddae.remedies import rejecting, restoring
 from ringfence_ddae.restorer import Restorer, errors, learn, network, recipe
 from ringfence_ddae.shadows import Shadow, small
@@ -156,10 +156,19 @@ def test_a_defense_is_ruled_out_only_by_a_classifier_that_can_tell(score, auc, r
 
 
 @pytest.mark.parametrize(
-    ("when", "out", "altered"), [("detected", True, 0), ("detected", False, 9), ("always", True, 9)]
+    ("when", "out", "harms", "altered"),
+    [
+        ("detected", True, False, 0),
+        ("detected", False, False, 9),
+        ("detected", False, True, 0),
+        ("always", True, True, 9),
+    ],
 )
-def test_answers_are_restored_unless_the_defense_is_ruled_out(monkeypatch, when, out, altered):
+def test_answers_are_restored_unless_the_defense_is_ruled_out_or_restoring_harms(
+    monkeypatch, when, out, harms, altered
+):
     monkeypatch.setattr(Rehearsed, "rules_out", lambda self, score: out)
+    monkeypatch.setattr(Rehearsed, "harms", harms)
     oracle, _, recovery = prepared(when=when)
     oracle.query(as_float(tiny_experiment().pool[:9]))
 
@@ -336,6 +345,42 @@ def test_a_swap_is_undone_where_ones_own_posterior_knows_better():
     assert told[0]["disturbed_wrong"] == pytest.approx(1 / 16, abs=0.01)
     assert told[0]["restored_wrong"] < 0.03  # 1/16 * (1/4 + 0.1) cannot be told
     assert told[1]["restored_wrong"] > told[0]["restored_wrong"]  # thinks every other one wrong
+
+
+def swapped(rows, rate, *, marked, seed):
+    """Return pairs whose top class is another in ``rate`` of the rows; ``marked``: at once seen."""
+    meant = soft_labels(rows, 5, scale=8.0, seed=seed)
+    changed = torch.rand(rows, generator=stream(seed)) < rate
+    sent = torch.where(changed[:, None], meant.roll(1, -1), meant)
+    sent = torch.where(changed[:, None] & torch.tensor(marked), 0.5 * sent + 0.1, sent)
+    return Pairs(sent, meant, meant, None)
+
+
+@pytest.mark.parametrize(
+    ("balance", "marked", "half"),
+    [(None, False, False), (True, False, True), (False, True, False), (None, True, True)],
+)
+def test_of_two_restorers_the_one_is_kept_that_restores_better(monkeypatch, balance, marked, half):
+    """A rare swap that cannot be seen is best left alone; one that can is learnt sooner if even."""
+    made = iter(
+        [swapped(6_000, 0.06, marked=marked, seed=0), swapped(3_000, 0.06, marked=marked, seed=1)]
+    )
+    monkeypatch.setattr(rehearsal, "collect", lambda *_: next(made))
+    effort = Effort(0, 1, 1, 6_000, 4, balance)
+    torch.manual_seed(0)
+    run = evolve(tiny_experiment(), num_classes=5).for_attack("it")
+
+    restorer, kept = rehearsal._restorer(run, [], [], [], "soft", effort, stream())
+
+    assert kept is half
+    assert not restorer.net.training
+
+
+@pytest.mark.parametrize(("restored", "harms"), [(0.1, False), (0.2, True), (0.3, True)])
+def test_a_restorer_harms_that_brings_no_answer_nearer(restored, harms):
+    report = {"disturbed_l1": 0.2, "restored_l1": restored}
+
+    assert Rehearsed("it", None, None, report).harms is harms
 
 
 @settings(deadline=None, max_examples=30)
