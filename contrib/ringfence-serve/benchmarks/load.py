@@ -45,7 +45,7 @@ busy, silent, other = 0, 0, 0
 function response(status, headers, body)
   if status == 503 then
     busy = busy + 1
-    if not headers["Retry-After"] then silent = silent + 1 end
+    if not (headers["retry-after"] or headers["Retry-After"]) then silent = silent + 1 end
   elseif status ~= 200 then other = other + 1 end
 end
 function done()
@@ -129,15 +129,12 @@ def _wrk(url: str, script: Path, connections: int, seconds: int) -> dict[str, An
     counted = re.search(r"busy (\d+) silent (\d+) other (\d+)", told)
     assert count
     assert rate
-    return {
+    kinds = ("busy", "silent", "other")
+    others = dict(zip(kinds, map(int, counted.groups()), strict=True)) if counted else {}
+    return others | {
         "requests": int(count[1]),
         "requests_per_second": float(rate[1]),
         "times": dict(re.findall(r"(50|75|90|99)%\s+([0-9.]+[mu]?s)", told)),
         "not_200": int(bad[1]) if bad else 0,
         "socket_errors": lost[1] if lost else "none",
-        **(
-            dict(zip(("busy", "silent", "other"), map(int, counted.groups()), strict=True))
-            if counted
-            else {}
-        ),
     }
