@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 import resource
 import socket
 import time
@@ -61,6 +62,31 @@ def test_a_full_disk_is_told_and_nothing_unrecorded_is_answered(tmp_path):
     kept = recorded(tmp_path, "alice")
     assert all(kept.get(image) == answer for image, answer in seen.items())
     assert len(seen) >= 80
+
+
+@pytest.mark.slow
+def test_a_disk_that_fails_now_and_then_loses_nothing_that_was_answered(tmp_path):
+    """In a third of the requests at random: writes fail somewhere in the middle (G4)."""
+    key, http, chosen = add(tmp_path, "alice"), pool(), random.Random(0)
+    seen, statuses = {}, []
+    with running(tmp_path) as (process, url):
+        ask(http, url, key, images(1))
+        for number in range(300):
+            size = (tmp_path / "guard.db-wal").stat().st_size
+            full = size + chosen.randint(0, 20_000) if chosen.random() < 1 / 3 else -1
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (full, -1))
+            some = images(4, seed=number)
+            status, told = ask(http, url, key, some)
+            statuses.append(status)
+            if status == 200:
+                rows = [one["probabilities"] for one in told["answers"]]
+                seen.update(zip(pixels.digests(["alice"] * 4, some), rows, strict=True))
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (-1, -1))
+        assert ask(http, url, key, images(4))[0] == 200
+    kept = recorded(tmp_path, "alice")
+    assert all(kept.get(image) == answer for image, answer in seen.items())
+    assert set(statuses) == {200, 503}
+    print(statuses.count(503), "of 300 refused;", len(seen), "answers, all of them recorded")
 
 
 def stalled(url, key, sent):

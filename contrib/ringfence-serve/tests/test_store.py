@@ -131,6 +131,22 @@ def test_a_newer_database_is_refused(url):
         SqlStore(url).memory()
 
 
+def test_an_older_database_becomes_this_one(url, monkeypatch):
+    step(store := SqlStore(url), "first", [0, 1], 4, False)
+    before = seen(store)
+    store.database.close()
+    column = "alter table clients add column note text"
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    monkeypatch.setattr(schema, "MIGRATIONS", {1: lambda at: at.exec_driver_sql(column)})
+    for _ in range(2):  # the second time there is nothing left to do
+        later = SqlStore(url)
+        assert seen(later) == before
+        asked = later.database.connection().exec_driver_sql
+        assert asked("select value from meta where name = 'version'").scalar() == "2"
+        assert "note" in [row[1] for row in asked("pragma table_info(clients)")]
+        later.database.close()
+
+
 def test_a_commit_that_fails_leaves_no_trace_and_the_next_one_works(url, monkeypatch):
     store = SqlStore(url)
     step(store, "first", [0, 1], 4, False)
