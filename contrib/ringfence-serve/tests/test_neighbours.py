@@ -10,12 +10,14 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import click
 import pytest
 import torch
 from guards import TIMID, add, body, headers, images, running
 from ringfence_serve import guarded
+from ringfence_serve.commands.serve import _quota, _rate
 from ringfence_serve.oracle import Http
-from ringfence_serve.server import automatic_quota, url_of
+from ringfence_serve.server import automatic_quota, automatic_rate, url_of
 from ringfence_serve.store import SqlStore
 from ringfence_serve.upstream import Upstream
 from ringfence_serve.webhook import Webhook
@@ -162,6 +164,16 @@ def test_the_operators_own_weights_are_guarded(tmp_path):
     store.database.close()
 
 
-def test_a_quota_is_a_tenth_of_what_the_thief_needed():
+def test_limits_follow_from_what_the_thief_needed():
+    """A tenth of its queries for good; and a day for all of them."""
     assert automatic_quota(2000) == 200
-    assert automatic_quota(None) is None
+    assert automatic_rate(43_200) == 0.5
+    assert automatic_quota(None) is automatic_rate(None) is None
+    assert (_rate("auto", 43_200), _rate("2.5", None), _rate("none", 9)) == (0.5, 2.5, None)
+    assert (_quota("auto", 2000), _quota("7", None)) == (200, 7)
+    for wrong in ("-1", "0", "nan", "inf", "x"):
+        with pytest.raises(click.BadParameter, match="auto or none"):
+            _rate(wrong, 9)
+    for parse in (_rate, _quota):
+        with pytest.raises(click.UsageError, match="is unknown"):
+            parse("auto", None)

@@ -35,6 +35,7 @@ from ringfence_serve.webhook import Webhook
 
 OPERATOR, ADDRESS, DATABASE, SECRET = "operator.key", "server.json", "guard.db", "secret.key"
 AUTO_SHARE = 10  #: an automatic quota is this part of the queries with which the model was stolen
+AUTO_SECONDS = 24 * 3600  #: at an automatic rate a thief needs so long for what it needed
 
 
 @frozen(kw_only=True)
@@ -163,6 +164,11 @@ class _Told(uvicorn.Server):
 def automatic_quota(cost: int | None) -> int | None:
     """Return a tenth of what a thief needed; nothing where that is unknown."""
     return None if cost is None else max(1, cost // AUTO_SHARE)
+
+
+def automatic_rate(cost: int | None) -> float | None:
+    """Return a rate at which a thief needs a day: who sees an alarm can do something about it."""
+    return None if cost is None else cost / AUTO_SECONDS
 
 
 def _warm(guarded: Guarded, service: Service) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from ringfence.commands.run import parse
 
+T = TypeVar("T")
 _path = click.Path(path_type=Path)
 
 
@@ -49,7 +50,7 @@ _path = click.Path(path_type=Path)
     "--quota", metavar="N", help="Queries a client may ever ask: a number, auto, none (default)."
 )
 @click.option(
-    "--rate", type=float, metavar="N", help="Queries a client may ask a second. Default: any."
+    "--rate", metavar="N", help="Queries a client may ask a second: a number, auto, none (default)."
 )
 @click.option(
     "--queue", type=click.IntRange(1), default=1024, help="Images that may wait. Default: 1024."
@@ -82,6 +83,7 @@ def serve(
     model_file: Path | None,
     upstream: str | None,
     quota: str | None,
+    rate: str | None,
     store: str | None,
     webhook_secret: Path | None,
     options: tuple[str, ...],
@@ -111,7 +113,11 @@ def serve(
         found = guarded.of_upstream(str(upstream), kept, named, own)
     secret = webhook_secret.read_bytes().strip() if webhook_secret else b""
     settings = server.Settings(
-        state=state, quota=_quota(quota, found.cost), webhook_secret=secret, **given
+        state=state,
+        quota=_quota(quota, found.cost),
+        rate=_rate(rate, found.cost),
+        webhook_secret=secret,
+        **given,
     )
     server.serve(found, kept, settings)
 
@@ -146,9 +152,30 @@ def _quota(text: str | None, cost: int | None) -> int | None:
             click.echo(f"{told}any number. --quota auto would allow {automatic:,}.", err=True)
         return None
     if text == "auto":
-        if automatic is None:
-            raise click.UsageError("What it costs to steal this model is unknown. Give --quota N.")
-        return automatic
+        return _known(automatic, "--quota N")
     if not str(text).isdigit() or int(str(text)) < 1:
         raise click.BadParameter("a number above 0, auto or none", param_hint="--quota")
     return int(str(text))
+
+
+def _rate(text: str | None, cost: int | None) -> float | None:
+    """Return the rate of clients without one of their own."""
+    from ringfence_serve.server import automatic_rate
+
+    if text in (None, "none"):
+        return None
+    if text == "auto":
+        return _known(automatic_rate(cost), "--rate N")
+    try:
+        rate = float(str(text))
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise click.BadParameter("a number above 0, auto or none", param_hint="--rate")
+    return rate
+
+
+def _known(automatic: T | None, instead: str) -> T:
+    if automatic is None:
+        raise click.UsageError(f"What it costs to steal this model is unknown. Give {instead}.")
+    return automatic
