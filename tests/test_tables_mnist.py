@@ -277,6 +277,7 @@ PAGES = {
         "knockoffnet",
         lambda: undefended_rows("knockoffnet", 60_000, "default, `lenet5`"),
     ),
+    "knockoffnet, the wider net": ("knockoffnet", lenet_rows),
     "cloudleak alone": (
         "cloudleak",
         lambda: undefended_rows("cloudleak", 10_000, "default, `lenet5`"),
