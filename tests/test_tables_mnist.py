@@ -277,6 +277,7 @@ PAGES = {
         "knockoffnet",
         lambda: undefended_rows("knockoffnet", 60_000, "default, `lenet5`"),
     ),
+    "recovered": ("ddae", ddae_rows),
     "knockoffnet, the wider net": ("knockoffnet", lenet_rows),
     "cloudleak alone": (
         "cloudleak",

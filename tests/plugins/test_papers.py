@@ -141,6 +141,8 @@ def test_a_result_is_the_planned_run_if_every_option_is_the_same():
     assert not same({**NAMED, "options": {"knockoffnet": {"lr": 0.5}}}, RUN)
     assert not same({**NAMED, "budget": 101}, RUN)
     assert not same({**NAMED, "defense": ["dawn"]}, RUN)
+    skipping = {**NAMED, "skip": ("b.x", "a.y"), "options": {"knockoffnet": {"lr": 0.01}}}
+    assert same(skipping, {**RUN, "skip": ["a.y", "b.x"]})
     trained = {"knockoffnet": {"lr": 0.01}, "training": {"epochs": 3}}
     assert same({**NAMED, "options": trained}, {**RUN, "recipe": {"epochs": 3}})
     assert not same({**NAMED, "options": trained}, {**RUN, "recipe": {"epochs": 4}})
