@@ -21,7 +21,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("table", required=False, metavar="STUDY/TABLE")
+@click.argument("table", required=False, metavar="[STUDY[/TABLE]]")
 @click.option("--out", type=PLACE, metavar="DIR", help="Do the missing runs, and keep them here.")
 @click.option(
     "--results", "places", type=PLACE, multiple=True, metavar="PLACE",
@@ -69,6 +69,8 @@ def reproduce(
         _list()
         return
     asked = Asked(**changed)  # type: ignore[arg-type]
+    if asked.model is not None:
+        plugins.find("models", asked.model.partition(":")[0])
     if table and (out or dry_run):
         _run(table, out or Path(), dataset, asked, executor, jobs, dry_run=dry_run)
         if dry_run:

@@ -296,6 +296,7 @@ def test_the_command_lists_its_tables():
         (("amao/table99",), "table13"),
         (("nothing/table1",), "Known: amao"),
         (("amao/table3", "--dataset", "digits", "--dry-run"), "mnist"),
+        (("amao/table3", "--model", "lennet5", "--dry-run"), "lenet5"),
     ],
 )
 def test_a_wrong_name_is_told_with_those_there_are(arguments, words):
