@@ -225,6 +225,7 @@ def test_a_cluster_of_its_own_listens_to_this_machine_and_to_its_token_only():
         try:
             addresses, gcs = json.loads(owner.stdout.readline())
             wrong = without | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+            wrong["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # else it does not even get there
             stranger = subprocess.run(
                 [sys.executable, "-c", STRANGER, gcs],
                 env=wrong,
