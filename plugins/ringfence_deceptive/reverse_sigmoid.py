@@ -19,25 +19,25 @@ def bend(probs: Tensor, beta: float, gamma: float, *, repair: bool = True) -> Te
     ``r(y) = beta * (sigmoid(gamma * logit(y)) - 1/2)``; ``alpha`` makes rows sum
     to one. With ``repair``, a row's beta shrinks as far as its top-1 class needs.
     """
-    curve = torch.tanh(probs.logit(eps=CLIP) * (gamma / 2)) / 2  # sigmoid(z) - 1/2
-    betas = _largest_beta(probs, curve).clamp(max=beta) if repair else probs.new_tensor(beta)
-    bent = (probs - betas[..., None] * curve).clamp(min=0)
-    bent = bent / bent.sum(-1, keepdim=True)
+    curve = torch.tanh(probs.logit(eps=CLIP) * (gamma / 2))  # twice sigmoid(z) - 1/2
+    highest, winner = probs.max(-1, keepdim=True)
+    half = torch.full_like(highest, beta / 2)
+    if repair:
+        half = _largest(highest - probs, curve.gather(-1, winner) - curve).clamp(max=beta / 2)
+    bent = (probs - half * curve).clamp_(min=0)
+    bent /= bent.sum(-1, keepdim=True)
     if not repair:
         return bent
-    top = probs.argmax(-1)
-    kept = (bent.argmax(-1) == top) & (bent.float().argmax(-1) == top)  # sessions cast to float32
-    return torch.where(kept[:, None], bent, probs)  # a lead of some ulps has no room for a beta
+    single = bent.float()  # sessions cast so; who is ahead there is ahead in float64 too
+    kept = (single < single.gather(-1, winner)).sum(-1, keepdim=True) == probs.shape[-1] - 1
+    return torch.where(kept, bent, probs)  # a lead of some ulps has no room for a beta
 
 
-def _largest_beta(probs: Tensor, curve: Tensor) -> Tensor:
-    """Return the largest beta ``(N,)`` with which each row's winner keeps its share of the lead.
+def _largest(lead: Tensor, slope: Tensor) -> Tensor:
+    """Return half the largest beta ``(N, 1)`` with which each winner keeps its share of the lead.
 
-    The winner ``w`` is ahead of ``j`` by ``(y_w - y_j) - beta (c_w - c_j)``: linear in beta, so
-    that no search is needed.
+    It is ahead of ``j`` by ``lead - beta / 2 * slope``, ``slope`` being the difference of their
+    curves: linear in beta, so that no search is needed.
     """
-    winner = probs.argmax(-1, keepdim=True)
-    lead = probs.gather(-1, winner) - probs
-    slope = curve.gather(-1, winner) - curve
     bounds = torch.where(slope > 0, lead / slope, torch.inf)
-    return bounds.amin(-1) * (1 - KEEP)
+    return bounds.amin(-1, keepdim=True) * (1 - KEEP)
