@@ -99,6 +99,15 @@ class Suspicion:
             suspected[rows] = self._count(self.store.state(client, Flags), flags[rows])
         return torch.from_numpy(suspected).to(flagged.device)
 
+    def report(self) -> dict[str, float]:
+        """Say from which share of flags on it suspects, at first, and whom it did."""
+        clients = self.store.states(Flags).values()
+        return {
+            "first_limit": int(self.limits(np.array([self.min_queries]))[0]) / self.min_queries,
+            "clients": len(clients),
+            "suspected": sum(client.suspected for client in clients),
+        }
+
     def _count(self, state: Flags, flags: Bools) -> Bools:
         """Count one client's new flags; return from which of them on it is suspected."""
         seen, count = self._last(state, flags) if self.window else _all(state, flags)

@@ -56,18 +56,23 @@ class Spec:
         return None
 
 
-def read(path: Path, tables: Collection[str] = RUN_TABLES) -> Spec:
-    """Return the spec in the file ``path``, which may hold ``tables``."""
+def toml(path: Path, kind: str = "spec file") -> tuple[str, dict[str, Any]]:
+    """Return text and content of the file ``path``, which is to be a ``kind``."""
     try:
         with path.open("rb") as file:
             raw = file.read(SIZE_LIMIT + 1)
         if len(raw) > SIZE_LIMIT:
-            raise BadSpec(f"{path} is larger than {SIZE_LIMIT} bytes: that is no spec file.")
+            raise BadSpec(f"{path} is larger than {SIZE_LIMIT} bytes: that is no {kind}.")
         text = raw.decode("utf-8-sig")
-        content = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadSpec(f"{path} cannot be read as a spec file: {reason}.") from error
+        raise BadSpec(f"{path} cannot be read as a {kind}: {reason}.") from error
+
+
+def read(path: Path, tables: Collection[str] = RUN_TABLES) -> Spec:
+    """Return the spec in the file ``path``, which may hold ``tables``."""
+    text, content = toml(path)
     _refuse_unknown_tables(path, text, content, tables)
     given = content.get("run", {})
     run = {key.replace("-", "_"): value for key, value in given.items()}

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
 from attrs import frozen
 from torch import Tensor
 
-from ringfence.flags import Flags, Suspicion, highest_rate
+from ringfence.flags import Suspicion, highest_rate
 from ringfence.types import Queries, Verdict
 
 Confidence = Callable[[Tensor], Tensor]  #: logits ``(N, K)`` -> ``(N,)``, benign ones higher
@@ -36,14 +35,7 @@ class Unsure:
 
     def report(self) -> Mapping[str, float]:
         """Say what was calibrated, from which share on S suspects, and whom it suspected."""
-        least = self.suspicion.min_queries
-        clients = self.suspicion.store.states(Flags).values()
-        return {
-            **self.found,
-            "first_limit": int(self.suspicion.limits(np.array([least]))[0]) / least,
-            "clients": len(clients),
-            "suspected": sum(client.suspected for client in clients),
-        }
+        return {**self.found, **self.suspicion.report()}
 
 
 def flag_rates(benign: Tensor, threshold: float) -> dict[str, float]:

@@ -21,9 +21,9 @@ def bend(probs: Tensor, beta: float, gamma: float, *, repair: bool = True) -> Te
     """
     curve = torch.tanh(probs.logit(eps=CLIP) * (gamma / 2))  # twice sigmoid(z) - 1/2
     highest, winner = probs.max(-1, keepdim=True)
-    half = torch.full_like(highest, beta / 2)
+    half: Tensor | float = beta / 2
     if repair:
-        half = _largest(highest - probs, curve.gather(-1, winner) - curve).clamp(max=beta / 2)
+        half = _largest(highest - probs, curve.gather(-1, winner) - curve).clamp(max=half)
     bent = (probs - half * curve).clamp_(min=0)
     bent /= bent.sum(-1, keepdim=True)
     if not repair:

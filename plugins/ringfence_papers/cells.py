@@ -16,14 +16,7 @@ from ringfence_papers.study import Study
 from ringfence_papers.table import Column, Table, Where
 
 Named = Mapping[str, Any]
-
-
-def _plain(default: Any) -> bool:
-    return not isinstance(default, attrs.Factory)  # type: ignore[arg-type]
-
-
-#: what a run has that is not said of it
-UNSAID = {one.name: one.default for one in attrs.fields(Choice) if _plain(one.default)}
+UNSAID = attrs.asdict(Choice(), recurse=False)  #: what a run has that is not said of it
 
 
 @frozen

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ringfence import plugins
+from ringfence.errors import RingfenceError
 
 if TYPE_CHECKING:
     from ringfence_papers.cells import Asked
@@ -54,7 +55,7 @@ def reproduce(
     plot: Path | None,
     into: Path | None,
     check: bool,
-    **changed: object,
+    **changed: Any,
 ) -> None:
     """Print a table of a paper with our figures beside it, and say which claims hold.
 
@@ -68,7 +69,7 @@ def reproduce(
     if table is None and into is None:
         _list()
         return
-    asked = Asked(**changed)  # type: ignore[arg-type]
+    asked = Asked(**changed)
     if asked.model is not None:
         plugins.find("models", asked.model.partition(":")[0])
     if table and (out or dry_run):
@@ -78,10 +79,13 @@ def reproduce(
     results = Results(out, places)
     if into:
         _renew(into, results, asked, check=check)
-    elif table:
-        click.echo(_page(table, results, asked), nl=False)
-    if plot and table:
-        _draw(plot, table, results, asked, check=check)
+    if table is None:
+        return
+    filled = _filled(table, results, asked)
+    if not into:
+        click.echo(_page(table, filled), nl=False)
+    if plot:
+        _draw(plot, filled, check=check)
 
 
 def _list() -> None:
@@ -139,17 +143,17 @@ def _filled(table: str, results: Results, asked: Asked) -> list[Filled]:
     return [fill(study, name, results, asked) for name in names]
 
 
-def _page(table: str, results: Results, asked: Asked) -> str:
+def _page(table: str, filled: list[Filled]) -> str:
     from ringfence_papers.page import page, summary
 
-    filled = _filled(table, results, asked)
     return page(filled[0]) if "/" in table else summary(filled)
 
 
 def _renew(into: Path, results: Results, asked: Asked, *, check: bool) -> None:
     from ringfence_papers.blocks import names, renew
 
-    made = {name: _page(name, results, asked) for name in dict.fromkeys(names(into))}
+    wanted = dict.fromkeys(names(into))
+    made = {name: _page(name, _filled(name, results, asked)) for name in wanted}
     stale = renew(into, made.__getitem__, check=check)
     if stale and check:
         told = ", ".join(stale)
@@ -158,11 +162,12 @@ def _renew(into: Path, results: Results, asked: Asked, *, check: bool) -> None:
     click.echo(f"{into}: {len(stale)} of {len(made)} blocks renewed.", err=True)
 
 
-def _draw(target: Path, table: str, results: Results, asked: Asked, *, check: bool) -> None:
+def _draw(target: Path, filled: list[Filled], *, check: bool) -> None:
     from ringfence_papers.plot import drawn
 
-    (filled,) = _filled(table, results, asked)
-    new = drawn(filled)
+    if len(filled) != 1:
+        raise RingfenceError("--plot draws one table: name it, as STUDY/TABLE.")
+    new = drawn(filled[0])
     if not check:
         target.write_bytes(new)
         click.echo(f"Wrote {target}", err=True)

@@ -48,9 +48,9 @@ class Results:
         return self._known[run.id]
 
     def _find(self, folder: str, run: Planned) -> tuple[str, Result] | None:
-        own = self.out / folder / run.id / RESULT if self.out else None
-        if own and own.exists():
-            return str(own.relative_to(self.out or own)), next(_read(own))
+        own = Path(folder, run.id, RESULT)
+        if self.out and (self.out / own).exists():
+            return str(own), next(_read(self.out / own))
         alike = self._others.get(_key(run.named), [])
         return next(((name, one) for name, one in alike if same(run.named, one["run"])), None)
 
@@ -60,9 +60,13 @@ def same(named: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
 
     Threads and device do not count; an option that the file does not know is younger than it.
     """
-    said = {**{name: value for name, value in UNSAID.items() if value is not None}, **named}
-    for name, value in said.items():
-        if name not in FREE and name in run and _ordered(name, run[name]) != _ordered(name, value):
+    for name, value in {**UNSAID, **_of_dataset(named), **named}.items():
+        if (
+            value is not None
+            and name not in FREE
+            and name in run
+            and _ordered(name, run[name]) != _ordered(name, value)
+        ):
             return False
     recorded, recipe = run.get("options", {}), run.get("recipe", {})
     trained = _plain(named.get("options", {}).get(RECIPE, {}))
@@ -70,10 +74,18 @@ def same(named: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
         return False
     for kind, name in _plugins(named):
         given = json.dumps(_plain(named.get("options", {}).get(name, {})))
-        known = recorded.get(name, {})
-        if any(known.get(o, value) != value for o, value in _resolved(kind, name, given).items()):
+        own = recorded.get(name, {})
+        if any(own.get(o, value) != value for o, value in _resolved(kind, name, given).items()):
             return False
     return True
+
+
+def _of_dataset(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the names that a run has from its data set where it says none."""
+    name = str(named.get("dataset", UNSAID["dataset"])).partition(":")[0]
+    given = getattr(plugins.load(plugins.find("datasets", name)), "defaults", {})
+    model = named.get("model", given.get("model"))
+    return {"pool": given.get("pool"), "model": model, "substitute": model}
 
 
 def _ordered(name: str, value: Any) -> Any:

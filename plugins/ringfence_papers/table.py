@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +12,8 @@ from cattrs.v import format_exception
 
 from ringfence import options
 from ringfence.errors import BadSpec, UnknownName
+from ringfence.spec import toml
 
-SIZE_LIMIT = 1 << 20  #: bytes of one file
 Where = Mapping[str, Any]  #: values of a run by name, a plugin's option as NAME.FIELD
 
 
@@ -81,20 +80,12 @@ class Table:
 
 def read(path: Path, kind: type[Any] = Table) -> Any:
     """Return the ``kind`` that the file ``path`` holds; mistakes name the file."""
+    _, content = toml(path, "table")
     try:
-        with path.open("rb") as file:
-            raw = file.read(SIZE_LIMIT + 1)
-        if len(raw) > SIZE_LIMIT:
-            raise BadSpec(f"{path} is larger than {SIZE_LIMIT} bytes: that is no table.")
-        return options.converter.structure(tomllib.loads(raw.decode("utf-8-sig")), kind)
-    except (cattrs.BaseValidationError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadSpec(f"{path} cannot be read as a table: {_reason(error)}.") from error
-
-
-def _reason(error: Exception) -> str:
-    if not isinstance(error, cattrs.BaseValidationError):
-        return str(error)
-    return "; ".join(cattrs.transform_error(error, format_exception=_told)).rstrip(".")
+        return options.converter.structure(content, kind)
+    except cattrs.BaseValidationError as error:
+        told = "; ".join(cattrs.transform_error(error, format_exception=_told)).rstrip(".")
+        raise BadSpec(f"{path} cannot be read as a table: {told}.") from error
 
 
 def _told(error: BaseException, kind: type[Any] | None) -> str:

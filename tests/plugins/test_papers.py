@@ -158,6 +158,15 @@ def test_a_default_that_has_changed_since_is_another_run():
     assert same(NAMED, {**RUN, "options": {}})  # the option is younger than the file
 
 
+def test_what_is_unsaid_is_what_the_data_set_says():
+    """A result with another pool, or another net for the thief, is another run."""
+    alike = {**RUN, "options": {}, "pool": "glyphs:letters", "model": "lenet5"}
+
+    assert same(NAMED, {**alike, "substitute": "lenet5"})
+    assert not same(NAMED, {**alike, "pool": "glyphs:signs"})
+    assert not same(NAMED, {**alike, "substitute": "alexnet"})
+
+
 def test_what_is_no_result_file_is_refused(tmp_path):
     (tmp_path / "x.jsonl").write_text("{]\n")
     with pytest.raises(Exception, match="cannot be read as results"):
@@ -297,6 +306,7 @@ def test_the_command_lists_its_tables():
         (("nothing/table1",), "Known: amao"),
         (("amao/table3", "--dataset", "digits", "--dry-run"), "mnist"),
         (("amao/table3", "--model", "lennet5", "--dry-run"), "lenet5"),
+        (("amao", "--plot", "x.svg"), "STUDY/TABLE"),
     ],
 )
 def test_a_wrong_name_is_told_with_those_there_are(arguments, words):

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import numpy as np
 from attrs import field, frozen, validators
 from torch import Tensor, nn
 
 from ringfence.calibration import cut_at_rate
-from ringfence.flags import MIN_QUERIES, BinomialNoise, FixedShare, Flags, Limits, Suspicion
+from ringfence.flags import MIN_QUERIES, BinomialNoise, FixedShare, Limits, Suspicion
 from ringfence.images import as_float
 from ringfence.inference import logits
 from ringfence.run import DefenseRun
@@ -99,14 +98,7 @@ class Gate:
 
     def report(self) -> Mapping[str, float]:
         """Say what was fitted, from which share of flags on it suspects, and whom it did."""
-        least = self.suspicion.min_queries
-        clients = self.suspicion.store.states(Flags).values()
-        return {
-            **self.found,
-            "first_limit": int(self.suspicion.limits(np.array([least]))[0]) / least,
-            "clients": len(clients),
-            "suspected": sum(client.suspected for client in clients),
-        }
+        return {**self.found, **self.suspicion.report()}
 
 
 def scores(score: Score, victim: nn.Module, images: Tensor) -> Tensor:

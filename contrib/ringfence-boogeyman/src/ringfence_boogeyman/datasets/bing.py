@@ -10,7 +10,7 @@ from attrs import define
 from ringfence.types import ImageSet
 from ringfence_boogeyman.datasets.categories import load
 from ringfence_boogeyman.datasets.layout import require, subfolders
-from ringfence_boogeyman.datasets.options import BUDGET, limit, size
+from ringfence_boogeyman.datasets.options import DEFAULTS, limit, size
 
 FOLDER = "bing"
 PER_CLASS = 380  #: Atli et al., section 5.2.2
@@ -20,12 +20,7 @@ PER_CLASS = 380  #: Atli et al., section 5.2.2
 class Bing:
     """Bergamo, Torresani 2010: a pool of the same 256 categories, with no image of Caltech's."""
 
-    defaults: ClassVar[dict[str, Any]] = {
-        "model": "resnet34",
-        "seeds": 1_000,
-        "budget": BUDGET,
-        "recipe": {"flip": True},
-    }
+    defaults: ClassVar[dict[str, Any]] = DEFAULTS
 
     size: int = size()
     limit: int | None = limit(PER_CLASS)

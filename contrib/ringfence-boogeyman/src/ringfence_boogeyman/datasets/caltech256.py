@@ -10,7 +10,7 @@ from attrs import define
 from ringfence.types import ImageSet
 from ringfence_boogeyman.datasets.categories import load
 from ringfence_boogeyman.datasets.layout import damaged, require, subfolders
-from ringfence_boogeyman.datasets.options import BUDGET, limit, size
+from ringfence_boogeyman.datasets.options import DEFAULTS, limit, size
 
 FOLDER = "256_ObjectCategories"
 CLUTTER = "257.clutter"  #: what is none of the 256; left out
@@ -21,12 +21,7 @@ CLASSES = 256
 class Caltech256:
     """Griffin, Holub, Perona 2007. At 224 pixels the whole set takes 4.5 GB of memory."""
 
-    defaults: ClassVar[dict[str, Any]] = {
-        "model": "resnet34",
-        "seeds": 1_000,
-        "budget": BUDGET,
-        "recipe": {"flip": True},
-    }
+    defaults: ClassVar[dict[str, Any]] = DEFAULTS
 
     size: int = size()
     limit: int | None = limit()

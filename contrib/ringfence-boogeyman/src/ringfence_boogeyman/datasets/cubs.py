@@ -12,7 +12,7 @@ from attrs import define
 from ringfence.types import ImageSet, Split
 from ringfence_boogeyman.datasets import pictures
 from ringfence_boogeyman.datasets.layout import damaged, require
-from ringfence_boogeyman.datasets.options import BUDGET, size
+from ringfence_boogeyman.datasets.options import DEFAULTS, size
 
 FOLDER = "CUB_200_2011"
 NAMES, SPLIT = "images.txt", "train_test_split.txt"
@@ -24,12 +24,7 @@ MOST = 1 << 22  #: bytes of a list
 class Cubs:
     """Wah et al. 2011, with its published split: 5,994 pictures and 5,794, as in the paper."""
 
-    defaults: ClassVar[dict[str, Any]] = {
-        "model": "resnet34",
-        "seeds": 1_000,
-        "budget": BUDGET,
-        "recipe": {"flip": True},
-    }
+    defaults: ClassVar[dict[str, Any]] = DEFAULTS
 
     size: int = size()
 

@@ -7,6 +7,13 @@ from typing import Any
 from attrs import field, validators
 
 BUDGET = {"synthetic": 100_000, "pool": 100_000}  #: queries, Atli et al., section 3.2.1
+#: of natural pictures, as the paper steals them
+DEFAULTS = {
+    "model": "resnet34",
+    "seeds": 1_000,
+    "budget": BUDGET,
+    "recipe": {"flip": True},
+}
 
 
 def size() -> Any:
