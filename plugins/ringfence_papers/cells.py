@@ -41,8 +41,8 @@ def wanted(study: Study, table: Table, plans: Mapping[str, Plan], asked: Asked) 
     runs = {(s, d): _runs(study, plans[s], d, asked) for s in table.sweeps for d in sets}
     for row, (column, number, where), sweep in product(table.rows, _parts(table), table.sweeps):
         if all(row.at.get(name, value) == value for name, value in where.items()):
-            for run in runs[sweep, row.at.get("dataset")]:
-                if fits(run.named, {**row.at, **where}):
+            for whole, run in runs[sweep, row.at.get("dataset")]:
+                if fits(whole, {**row.at, **where}):
                     yield row, column, number, sweep, run
 
 
@@ -55,13 +55,16 @@ def _parts(table: Table) -> list[tuple[Column, int, Where]]:
     ]
 
 
-def _runs(study: Study, plan: Plan, dataset: str | None, asked: Asked) -> list[Planned]:
-    """Return the runs of a sweep on a data set, as the user wants them, each once."""
-    found: dict[str, Planned] = {}
+def _runs(
+    study: Study, plan: Plan, dataset: str | None, asked: Asked
+) -> list[tuple[Named, Planned]]:
+    """Return the runs of a sweep on a data set, each once: unscaled, and as the user wants it."""
+    found: dict[str, tuple[Named, Planned]] = {}
     for run in plan.runs:
-        for named in _seeded(_asked(_moved(study, run.named, dataset), asked), asked):
+        whole = _moved(study, run.named, dataset)
+        for named in _seeded(_asked(whole, asked), asked):
             moved = Planned(named, run.point)
-            found.setdefault(moved.id, moved)
+            found.setdefault(moved.id, (whole, moved))
     return list(found.values())
 
 

@@ -91,13 +91,14 @@ def test_another_data_set_brings_its_model_pool_and_budget():
     found = [
         run.named
         for row, column, _, _, run in wanted(AMAO, table, plans, Asked(budget_scale=0.1, seeds=1))
-        if row.at == {"attack": "knockoffnet", "labels": "hard", "dataset": "cifar10"}
+        if (row.at["attack"], row.at["labels"]) == ("knockoffnet", "hard")
+        and row.at["dataset"] == "cifar10"
         and column.name == "standard"
     ]
 
+    # a row is known by the whole budget, whatever is asked for; the sweep with a fifth is not it
     assert {(n["model"], n["pool"], n["budget"], n["seed"]) for n in found if n.get("pool")} == {
-        ("resnet18", "cifar100", 5_000, 0),
-        ("resnet18", "cifar100", 1_000, 0),  # the sweep with a fifth of the queries
+        ("resnet18", "cifar100", 5_000, 0)
     }
 
 
