@@ -10,6 +10,7 @@ from ringfence_papers.table import Column, Where
 from ringfence_papers.verdict import Finding, Verdict, verdicts
 
 DASH = "-"
+OF_RUNS = {"convicted", "alarmed"}  #: figures that are 1 or 0 of each run
 
 
 def page(filled: Filled) -> str:
@@ -77,16 +78,26 @@ def summary(tables: Sequence[Filled]) -> str:
 
 
 def measured(cell: Cell, column: Column) -> str:
-    """Return a cell as text: the mean and, from two seeds on, its 95 % interval."""
-    return _spread(cell.spread, 100 if column.percent else 1)
+    """Return a cell as text: the mean and its 95 % interval, or how often something was so."""
+    if column.value.partition(":")[0] in OF_RUNS and cell.seeds:
+        return f"{sum(cell.seeds.values()):g} of {len(cell.seeds)}"
+    return _spread(cell.spread, 100 if column.percent else 1, share=column.percent)
 
 
-def _spread(found: Spread | None, scale: float) -> str:
+def _spread(found: Spread | None, scale: float, *, share: bool = False) -> str:
+    """Return a mean and its interval; where that is none, the least and the greatest figure."""
     if found is None:
         return DASH
     digits = 1 if scale == 100 else 2
-    mean = f"{scale * found.mean:.{digits}f}"
-    return mean if found.half is None else f"{mean} ± {scale * found.half:.{digits}f}"
+    mean, half, least, greatest = (
+        f"{scale * one:.{digits}f}"
+        for one in (found.mean, found.half or 0, found.least, found.greatest)
+    )
+    if found.half is None or least == greatest:
+        return mean
+    if share and found.leaves_shares:
+        return f"{mean} ({least} to {greatest})"
+    return f"{mean} ± {half}"
 
 
 def _told(filled: Filled, verdict: Verdict) -> str:
@@ -108,7 +119,8 @@ def _found(filled: Filled, verdict: Verdict, one: Finding) -> str:
     if theirs is not None and (verdict.claim.below or verdict.claim.above):
         theirs *= scale
     beside = "" if theirs is None else f", paper {theirs:.1f}"
-    return f"{row}{word}: {_spread(one.effect, scale)}{beside}{why}"
+    bounded = scale == 100 and not (verdict.claim.below or verdict.claim.above)
+    return f"{row}{word}: {_spread(one.effect, scale, share=bounded)}{beside}{why}"
 
 
 def _scale(filled: Filled, verdict: Verdict) -> tuple[float, str]:

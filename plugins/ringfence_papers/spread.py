@@ -17,6 +17,8 @@ class Spread:
     mean: float
     half: float | None  #: none for a single figure
     count: int
+    least: float
+    greatest: float
 
     @property
     def high(self) -> float:
@@ -28,12 +30,17 @@ class Spread:
         """The lower end of the interval."""
         return self.mean - (math.inf if self.half is None else self.half)
 
+    @property
+    def leaves_shares(self) -> bool:
+        """Whether the interval reaches beyond 0 or 1, where no share can be."""
+        return self.half is not None and not (self.low >= 0 and self.high <= 1)
+
 
 def spread(values: Sequence[float]) -> Spread | None:
     """Return the spread of figures; nothing for none."""
     if not values:
         return None
     if len(values) == 1:
-        return Spread(values[0], None, 1)
+        return Spread(values[0], None, 1, values[0], values[0])
     half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return Spread(fmean(values), half, len(values))
+    return Spread(fmean(values), half, len(values), min(values), max(values))

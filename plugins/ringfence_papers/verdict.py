@@ -22,7 +22,7 @@ class Finding:
 
     row: int
     word: Word
-    effect: Spread | None  #: paired by seed; below zero as claimed. Bounds: the figure itself
+    effect: Spread | None  #: the column less the other, paired by seed. Bounds: the figure itself
     published: float | None  #: the effect in the paper
     why: str = ""
 
@@ -66,27 +66,27 @@ def _finding(filled: Filled, claim: Claim, place: int) -> Finding:
     other = claim.below or claim.above
     if other is None:
         return _bounded(filled, claim, place)
-    sign = 1 if claim.below else -1
     one, two = (filled.cells[place][name].seeds for name in (claim.column, other))
-    pairs = [sign * (one[seed] - two[seed]) for seed in sorted(one.keys() & two.keys())]
+    pairs = [one[seed] - two[seed] for seed in sorted(one.keys() & two.keys())]
     printed = [filled.published(place, name) for name in (claim.column, other)]
     scale = 100 if _column(filled, claim.column) else 1
     theirs = None
     if printed[0] is not None and printed[1] is not None:
-        theirs = sign * (printed[0] - printed[1]) / scale
-    return _judged(place, spread(pairs), theirs)
+        theirs = (printed[0] - printed[1]) / scale
+    return _judged(place, spread(pairs), theirs, -1 if claim.below else 1)
 
 
-def _judged(place: int, effect: Spread | None, theirs: float | None) -> Finding:
+def _judged(place: int, effect: Spread | None, theirs: float | None, side: int) -> Finding:
+    """Judge a difference that is claimed to have the sign ``side``."""
     if effect is None:
         return Finding(place, "not run", None, theirs)
-    if effect.mean >= 0:
+    if side * effect.mean <= 0:
         return Finding(place, "fails", effect, theirs)
     if effect.half is None:
         return Finding(place, "holds weaker", effect, theirs, "one seed")
-    if effect.high >= 0:
+    if abs(effect.mean) <= effect.half:
         return Finding(place, "holds weaker", effect, theirs, "the interval reaches zero")
-    if theirs is not None and effect.mean > ENOUGH * theirs:
+    if theirs is not None and side * effect.mean < side * ENOUGH * theirs:
         return Finding(place, "holds weaker", effect, theirs, "less than half the published effect")
     return Finding(place, "holds", effect, theirs)
 

@@ -18,7 +18,7 @@ from ringfence_papers.blocks import renew
 from ringfence_papers.cells import Asked, fits, wanted
 from ringfence_papers.figures import figure
 from ringfence_papers.filled import Cell, Filled
-from ringfence_papers.page import page, rows
+from ringfence_papers.page import measured, page, rows
 from ringfence_papers.results import Results, same
 from ringfence_papers.spread import spread
 from ringfence_papers.study import Settings, Study, find
@@ -267,6 +267,22 @@ def test_no_interval_of_one_figure():
 
     assert (found.half, found.low, found.high) == (None, float("-inf"), float("inf"))
     assert spread([]) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seeds", "text"),
+    [
+        ("substitute.accuracy", [0.80, 0.81, 0.82], "81.0 ± 2.5"),
+        ("substitute.accuracy", [0.99, 0.9], "94.5 (90.0 to 99.0)"),  # the interval is 94.5 ± 57.2
+        ("substitute.accuracy", [0.5, 0.5], "50.0"),
+        ("substitute.accuracy", [0.5], "50.0"),
+        ("convicted:amao", [1.0, 0.0, 1.0], "2 of 3"),
+        ("accused:amao", [1 / 3, 0.0], "16.7 (0.0 to 33.3)"),
+        ("substitute.accuracy", [], "-"),
+    ],
+)
+def test_the_text_of_a_cell(value, seeds, text):
+    assert measured(Cell(dict(enumerate(seeds))), Column("c", value)) == text
 
 
 def test_only_rows_that_were_run_stand_in_the_table():

@@ -6,11 +6,54 @@ Headers that come slowly are bounded by the number of connections only: see the 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from attrs import frozen
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ringfence_serve.replies import error
+
+
+class TooLarge(Exception):
+    """The body has more bytes than a request can have."""
+
+    def __init__(self, largest: int) -> None:
+        told = f"The body has more than {largest:,} bytes."
+        self.response = error(413, "too_large", told, close=True)
+
+
+class TooSlow(Exception):
+    """The body did not come in time."""
+
+    response = error(408, "too_slow", "The body did not come in time.", close=True)
+
+
+async def whole(
+    headers: Mapping[bytes, bytes], receive: Receive, largest: int, seconds: float
+) -> bytes:
+    """Return the body of a request, empty if its sender left."""
+    told = headers.get(b"content-length", b"0")
+    if told.isdigit() and int(told) > largest:
+        raise TooLarge(largest)
+    try:
+        async with asyncio.timeout(seconds):  # wait_for would make a task of it
+            return await _parts(receive, largest)
+    except TimeoutError:
+        raise TooSlow from None
+
+
+async def _parts(receive: Receive, largest: int) -> bytes:
+    parts, size = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return b""
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > largest:
+            raise TooLarge(largest)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @frozen(eq=False)
@@ -27,35 +70,11 @@ class Bodies:
             await self.app(scope, receive, send)
             return
         try:
-            async with asyncio.timeout(self.seconds):  # wait_for would make a task of it
-                body = await self._whole(scope, receive)
-        except TimeoutError:
-            await error(408, "too_slow", "The body did not come in time.", close=True)(
-                scope, receive, send
-            )
-            return
-        if body is None:
-            message = f"The body has more than {self.largest:,} bytes."
-            await error(413, "too_large", message, close=True)(scope, receive, send)
+            body = await whole(dict(scope["headers"]), receive, self.largest, self.seconds)
+        except (TooLarge, TooSlow) as refused:
+            await refused.response(scope, receive, send)
             return
         await self.app(scope, _Once(body, receive), send)
-
-    async def _whole(self, scope: Scope, receive: Receive) -> bytes | None:
-        """Return the body; nothing if it is too large."""
-        told = dict(scope["headers"]).get(b"content-length", b"0")
-        if told.isdigit() and int(told) > self.largest:
-            return None
-        parts, size = [], 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return b""
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > self.largest:
-                return None
-            if not message.get("more_body"):
-                return b"".join(parts)
 
 
 class _Once:

@@ -6,10 +6,15 @@ import math
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 from starlette.responses import Response
-from torch import Tensor
+from starlette.types import Send
 
+Floats = NDArray[np.float64]
 JSON = "application/json"
+_JSON_HEADERS = [(b"content-type", JSON.encode())]
+_encoder = msgspec.json.Encoder()
 
 
 class Answer(msgspec.Struct):
@@ -25,13 +30,20 @@ class Answers(msgspec.Struct):
     answers: list[Answer]
 
 
-def answers(found: Tensor) -> Response:
+def answers(found: Floats) -> bytes:
     """Return answers ``(n, K)`` as JSON; a float64 keeps all its digits."""
-    numbers = found.numpy()
-    labels, said = numbers.argmax(-1).tolist(), (numbers != 0).any(-1).tolist()
-    rows = zip(labels, said, numbers.tolist(), strict=True)
-    told = Answers([Answer(label if any_ else None, row) for label, any_, row in rows])
-    return Response(msgspec.json.encode(told), media_type=JSON)
+    return _encoder.encode(Answers([Answer(_label(row), row) for row in found.tolist()]))
+
+
+def _label(row: list[float]) -> int | None:
+    return row.index(max(row)) if any(row) else None
+
+
+async def send(body: bytes, send: Send) -> None:
+    """Send JSON as it is."""
+    headers = [*_JSON_HEADERS, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def plain(value: Any, status: int = 200) -> Response:
@@ -52,3 +64,15 @@ def error(
         headers["WWW-Authenticate"] = "Bearer"
     body = msgspec.json.encode({"error": code, "message": message[:200]})
     return Response(body, status, headers, media_type=JSON)
+
+
+def failed() -> Response:
+    """Return the error for what should not have happened."""
+    return error(500, "failed", "The request failed. The operator's log says why.")
+
+
+def wrong_method(allowed: str) -> Response:
+    """Return the error for a method that is not one of ``allowed``."""
+    response = error(405, "method", "Use another method.")
+    response.headers["Allow"] = allowed
+    return response

@@ -30,6 +30,7 @@ from ringfence_serve.limits import Rates
 from ringfence_serve.metrics import Metrics
 from ringfence_serve.operations import Operations
 from ringfence_serve.page import Page
+from ringfence_serve.pools import quickened
 from ringfence_serve.store import SqlStore
 from ringfence_serve.webhook import Webhook
 
@@ -78,7 +79,8 @@ def make_service(guarded: Guarded, secret: bytes | None) -> Service:
         ask(pm, hook, arguments, guarded.skip, run.streams.scope("hooks"))
         for hook in ("make_detector", "make_responder")
     )
-    return Service(victim.model, detectors, responders, run.store, answer_format(run.labels))
+    model = quickened(victim.model)
+    return Service(model, detectors, responders, run.store, answer_format(run.labels))
 
 
 def make_server(guarded: Guarded, store: SqlStore, settings: Settings) -> Server:
@@ -91,8 +93,8 @@ def make_server(guarded: Guarded, store: SqlStore, settings: Settings) -> Server
     with store.batch(()), store.database.failing():
         accounts.load()
         alarms.load()
-        told = configuration.describe(guarded, service, settings.observe)
-        store.configuration = configuration.record(store.chain, told)
+        described = configuration.describe(guarded, service, settings.observe)
+        store.configuration = configuration.record(store.chain, described)
     engine = Engine(
         service,
         store,
@@ -104,7 +106,9 @@ def make_server(guarded: Guarded, store: SqlStore, settings: Settings) -> Server
         counted=metrics.counted,
     )
     _warm(guarded, service)
-    batcher = Batcher(engine, settings.queue, settings.most, metrics.batch.observe)
+    told = metrics.batch.observe
+    quick = guarded.source != "upstream" and store.database.file is not None  # both may hang
+    batcher = Batcher(engine, settings.queue, settings.most, told, quick)
     webhook = None
     if settings.webhook:
         webhook = Webhook(settings.webhook, alarms, settings.webhook_secret)

@@ -1,0 +1,37 @@
+"""Quicker pooling says what PyTorch's says, to the bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from ringfence_serve.pools import quickened
+from torch import nn
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("shape", [(1, 1, 28, 28), (5, 6, 14, 13), (3, 16, 10, 31)])
+def test_pools_are_the_same_numbers(size, shape):
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(shape, generator=random).round(decimals=1)  # with ties
+    images[0, 0, 0, 0] = torch.nan
+    plain = nn.Sequential(nn.MaxPool2d(size), nn.Flatten())
+    quick = quickened(plain)
+
+    assert type(quick[0]) is not nn.MaxPool2d
+    assert torch.equal(quick(images).nan_to_num(9), plain(images).nan_to_num(9))
+
+
+def test_the_model_itself_stays_and_shares_its_weights():
+    plain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.MaxPool2d(2)))
+    quick = quickened(plain)
+
+    assert type(plain[1][0]) is nn.MaxPool2d
+    assert quick[0].weight is plain[0].weight
+
+
+@pytest.mark.parametrize(
+    "told", [{"stride": 1}, {"padding": 1}, {"ceil_mode": True}, {"dilation": 2}]
+)
+def test_other_pools_stay(told):
+    assert type(quickened(nn.Sequential(nn.MaxPool2d(2, **told)))[0]) is nn.MaxPool2d
+    assert type(quickened(nn.Sequential(nn.MaxPool2d((2, 2))))[0]) is nn.MaxPool2d
