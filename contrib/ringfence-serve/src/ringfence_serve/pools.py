@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from itertools import chain
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ def quickened(model: nn.Module) -> nn.Module:
     for parent in list(made.modules()):
         for name, child in parent.named_children():
             if _is_plain(child):
-                setattr(parent, name, _Slices(child.kernel_size))
+                setattr(parent, name, _Slices(child))
     return made
 
 
@@ -34,9 +35,9 @@ def _is_plain(module: nn.Module) -> bool:
 
 
 class _Slices(nn.Module):
-    def __init__(self, size: int) -> None:
+    def __init__(self, plain: nn.Module) -> None:
         super().__init__()
-        self.size = size
+        self.size = cast(int, plain.kernel_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return ``(N, C, H // size, W // size)``."""
