@@ -82,10 +82,17 @@ def same(named: Mapping[str, Any], run: Mapping[str, Any]) -> bool:
 
 def _of_dataset(named: Mapping[str, Any]) -> dict[str, Any]:
     """Return the names that a run has from its data set where it says none."""
-    name = str(named.get("dataset", UNSAID["dataset"])).partition(":")[0]
-    given = getattr(plugins.load(plugins.find("datasets", name)), "defaults", {})
+    given = _defaults(str(named.get("dataset", UNSAID["dataset"])).partition(":")[0])
     model = named.get("model", given.get("model"))
     return {"pool": given.get("pool"), "model": model, "substitute": model}
+
+
+@cache
+def _defaults(dataset: str) -> Mapping[str, Any]:
+    defaults: Mapping[str, Any] = getattr(
+        plugins.load(plugins.find("datasets", dataset)), "defaults", {}
+    )
+    return defaults
 
 
 def _ordered(name: str, value: Any) -> Any:

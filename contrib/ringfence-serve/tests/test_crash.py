@@ -117,13 +117,13 @@ def refute(folder, clients):
     marked = {}
     pairs = store.ledger.pairs()
     for image, answer, client in zip(pairs.images, pairs.answers, pairs.clients, strict=True):
-        marked[client, pixels.digests([client], image[None])[0]] = answer.tolist()
+        marked[client, pixels.digests([client], image[None].numpy())[0]] = answer.tolist()
     victim = guarded(MemoryStore(), **WARY).victim.model
     missing = altered = 0
     for name, seen in clients.seen.items():
         honest = victim(torch.stack([image for image, _ in seen])).double().softmax(-1)
         for (image, answer), plain in zip(seen, honest, strict=True):
-            key = (name, pixels.digests([name], image[None])[0])
+            key = (name, pixels.digests([name], image[None].numpy())[0])
             missing += kept.get(key) != [answer]
             if (torch.tensor(answer) - plain).abs().max() > 1e-6:
                 altered += 1

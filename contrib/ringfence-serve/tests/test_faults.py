@@ -43,7 +43,7 @@ def test_a_full_disk_is_told_and_nothing_unrecorded_is_answered(tmp_path):
         statuses.append(status)
         if status == 200:
             rows = [one["probabilities"] for one in told["answers"]]
-            seen.update(zip(pixels.digests(["alice"] * 8, some), rows, strict=True))
+            seen.update(zip(pixels.digests(["alice"] * 8, some.numpy()), rows, strict=True))
 
     with running(tmp_path) as (process, url):
         for number in range(5):
@@ -80,7 +80,7 @@ def test_a_disk_that_fails_now_and_then_loses_nothing_that_was_answered(tmp_path
             statuses.append(status)
             if status == 200:
                 rows = [one["probabilities"] for one in told["answers"]]
-                seen.update(zip(pixels.digests(["alice"] * 4, some), rows, strict=True))
+                seen.update(zip(pixels.digests(["alice"] * 4, some.numpy()), rows, strict=True))
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (-1, -1))
         assert ask(http, url, key, images(4))[0] == 200
     kept = recorded(tmp_path, "alice")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
+import numpy as np
 from attrs import field, frozen
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ringfence_serve import pixels
@@ -31,7 +34,7 @@ class Ask:
     @property
     def digest(self) -> bytes:
         """What tells this request from others of its client."""
-        return hashlib.sha256(b"".join(pixels.digests(self.clients, self.images))).digest()
+        return hashlib.sha256(b"".join(pixels.digests(self.clients, self.images.numpy()))).digest()
 
 
 @frozen
@@ -43,4 +46,5 @@ class Refusal:
     message: str
 
 
-Reply = Tensor | Refusal  #: answers ``(n, K)`` float64
+Floats = NDArray[np.floating[Any]]
+Reply = Floats | Refusal  #: answers ``(n, K)`` float64

@@ -105,7 +105,7 @@ class Chain:
     def write(self) -> None:
         """Insert what was added since the last commit."""
         if self._new:
-            rows = [msgspec.structs.asdict(entry) for entry in self._new]
+            rows = [msgspec.structs.astuple(entry) for entry in self._new]
             self._database.insert(schema.chain, rows)
 
     def written(self) -> None:

@@ -6,7 +6,7 @@ Exactly one connection of one process: SQLite before 3.51.3 may damage a WAL tha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ from ringfence_serve import schema
 
 LOCK = 0x72696E67  #: of a guard in PostgreSQL; locks belong to one database
 TURNS = 20  #: tenths of a second for which a connection that was lost may still hold it
+
+
+Values = tuple[Any, ...]
 
 
 class StoreUnavailable(RingfenceError):
@@ -54,11 +57,11 @@ class Database:
         with self.failing():
             return self.connection().execute(statement, rows)
 
-    def insert(self, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows that name every column, in the order of the first one."""
+    def insert(self, table: sa.Table, rows: list[Values]) -> None:
+        """Insert rows, each the values of all columns in their order."""
         self.again(table.name, lambda: sa.insert(table), rows)
 
-    def upsert(self, table: sa.Table, column: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def upsert(self, table: sa.Table, column: str, rows: list[Values]) -> None:
         """Insert rows, or replace ``column`` of those that are there."""
 
         def statement() -> sa.ClauseElement:
@@ -70,17 +73,17 @@ class Database:
 
         self.again((table.name, column), statement, rows)
 
-    def again(self, name: Hashable, made: Callable[[], sa.ClauseElement], values: Any) -> Any:
+    def again(
+        self, name: Hashable, made: Callable[[], sa.ClauseElement], values: Values | list[Values]
+    ) -> Any:
         """Execute what every batch executes; its text is made once, for that takes its time.
 
-        Values come and go as the driver has them: bytes, numbers, texts.
+        Values come and go by their places, as the driver has them: bytes, numbers, texts.
         """
         with self.failing():
             connection = self.connection()
             if name not in self._texts:
-                columns = list(values[0]) if isinstance(values, Sequence) else None
-                text = made().compile(dialect=connection.dialect, column_keys=columns)
-                self._texts[name] = str(text)
+                self._texts[name] = str(made().compile(dialect=connection.dialect))
             return connection.exec_driver_sql(self._texts[name], values)
 
     @contextmanager
@@ -141,8 +144,10 @@ class Database:
     def _opened(self) -> sa.Connection:
         url = parsed(self.url)
         given: dict[str, Any] = {"poolclass": sa.NullPool}
-        if url.get_backend_name() == "sqlite":  # named: as in PostgreSQL, values come by names
-            given |= {"paramstyle": "named", "connect_args": {"check_same_thread": False}}
+        if url.get_backend_name() == "sqlite":
+            given["connect_args"] = {"check_same_thread": False}
+        else:
+            given["paramstyle"] = "format"  # values by their places, as in SQLite
         engine = sa.create_engine(url, **given)
         safely = {"sqlite": _safely_sqlite, "postgresql": _safely_postgresql}
         if url.get_backend_name() in safely:

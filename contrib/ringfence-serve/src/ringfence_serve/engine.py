@@ -1,44 +1,31 @@
 """Answers requests in batches: who may ask, what was asked before, the pipeline, the record.
 
-Everything here runs in one thread, and a batch is one transaction: its reply is handed out
-after the commit.
+One batch is answered at a time, and is one transaction: its replies are handed out after the
+commit.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Collection, Sequence
+from typing import Literal
 
-import msgspec
+import numpy as np
 import sqlalchemy as sa
 import torch
 from attrs import define, field
 from torch import Tensor
 
 from ringfence.service import Service
-from ringfence.types import Queries, Verdict
+from ringfence.types import Queries
 from ringfence_serve import pixels, schema
 from ringfence_serve.accounts import Accounts
 from ringfence_serve.alarms import Alarms
-from ringfence_serve.asks import Ask, Refusal, Reply
+from ringfence_serve.asks import Ask, Floats, Refusal, Reply
 from ringfence_serve.database import StoreUnavailable
 from ringfence_serve.failpoints import failpoint
 from ringfence_serve.ids import Ids
+from ringfence_serve.record import Counts, Record
 from ringfence_serve.store import SqlStore
-
-Judged = tuple[str, float, bool, bool]  #: detector, score, flagged, suspected
-
-
-@define(eq=False)
-class Seen:
-    """What the service has just done; its listener."""
-
-    told: tuple[Queries, Tensor, list[Verdict], dict[str, Tensor], Tensor] | None = None
-
-    def __call__(self, *told: Any) -> None:
-        """Keep one batch."""
-        self.told = told
 
 
 @define(eq=False)
@@ -53,13 +40,17 @@ class Engine:
     quota: int | None = None  #: of clients without one of their own
     repeats: Literal["same", "pipeline"] = "same"
     counted: Callable[[int, int, int], None] = lambda *_: None  #: queries, changed, alarms
-    _seen: Seen = field(factory=Seen, init=False)
     _ids: Ids = field(init=False)
+    _record: Record = field(init=False)
     _device: torch.device = field(init=False)
 
     @_ids.default
     def _make_ids(self) -> Ids:
         return Ids(self.store.database)
+
+    @_record.default
+    def _make_record(self) -> Record:
+        return Record(self.store.database, self.alarms, self.service.format)
 
     @_device.default
     def _find_device(self) -> torch.device:
@@ -67,7 +58,7 @@ class Engine:
 
     def __attrs_post_init__(self) -> None:
         """Listen to the service."""
-        self.service.listener = self._seen
+        self.service.listener = self._record
         self.service.spared = self._spared
 
     def answer(self, asks: Sequence[Ask]) -> list[Reply | Exception]:
@@ -98,21 +89,16 @@ class Engine:
 
     def _refuse(self, asks: Sequence[Ask], replies: dict[int, Reply]) -> None:
         """Refuse those whose clients have asked as much as they may."""
-        open_ = [(p, ask) for p, ask in enumerate(asks) if p not in replies]
-        limited = {a.client: self._quota(a.client) for _, a in open_}
-        sent = {
-            client: one.count
-            for client, one in self.service.sent(
-                c for c, q in limited.items() if q is not None
-            ).items()
-        }
-        for place, ask in open_:
-            quota = limited[ask.client]
-            if quota is None:
+        quotas = {ask.client: self._quota(ask.client) for ask in asks}
+        limits = {client: quota for client, quota in quotas.items() if quota is not None}
+        sent = {client: one.count for client, one in self.service.sent(limits).items()}
+        for place, ask in enumerate(asks):
+            if ask.client not in limits or place in replies:
                 continue
-            if sent[ask.client] + ask.size > quota:
-                left = max(0, quota - sent[ask.client])
-                message = f"{left} of {quota} queries are left, and {ask.size} were asked."
+            if sent[ask.client] + ask.size > limits[ask.client]:
+                left = max(0, limits[ask.client] - sent[ask.client])
+                told = f"{left} of {limits[ask.client]} queries are left"
+                message = f"{told}, and {ask.size} were asked."
                 replies[place] = Refusal(403, "quota_used", message)
             else:
                 sent[ask.client] += ask.size
@@ -121,75 +107,60 @@ class Engine:
         own = self.accounts.named(client).quota
         return own if own is not None else self.quota
 
-    def _answers(self, asks: Sequence[Ask]) -> tuple[list[Tensor], tuple[int, int, int]]:
+    def _answers(self, asks: Sequence[Ask]) -> tuple[list[Floats], Counts]:
         """Return the answers to each request, and what is to be counted."""
         if not asks:
             return [], (0, 0, 0)
         clients = [client for ask in asks for client in ask.clients]
-        images = asks[0].images if len(asks) == 1 else torch.cat([ask.images for ask in asks])
-        keys, sizes = pixels.digests(clients, images), [ask.size for ask in asks]
-        if self.repeats == "pipeline":
-            sent = self._ask_service(images, clients)
-            return list(sent.split(sizes)), (len(keys), *self._record(keys))
-        told, counts = self._told_before(keys), (0, 0)
+        images = np.concatenate([ask.images.numpy() for ask in asks])
+        keys = pixels.digests(clients, images)
+        ask_them = self._ask if self.repeats == "pipeline" else self._ask_once
+        rows, (_, changed, alarms) = ask_them(images, clients, keys)
+        parts, start = [], 0
+        for ask in asks:
+            parts.append(rows[start : start + ask.size])
+            start += ask.size
+        return parts, (len(keys), changed, alarms)
+
+    def _ask(
+        self, images: Floats, clients: Sequence[str], keys: Sequence[bytes]
+    ) -> tuple[Floats, Counts]:
+        """Return answers ``(N, K)`` of the pipeline, once they are recorded."""
+        batch = torch.from_numpy(images).to(self._device)
+        sent: Floats = self.service.answer(batch, clients).cpu().numpy()
+        return sent, self._record.write(keys, self._are_spared(clients))
+
+    def _ask_once(
+        self, images: Floats, clients: Sequence[str], keys: Sequence[bytes]
+    ) -> tuple[Floats, Counts]:
+        """The same, but what was answered before is answered alike, and does not count."""
+        told, counts = self._told_before(keys), (0, 0, 0)
+        if not told and len(set(keys)) == len(keys):
+            return self._ask(images, clients, keys)
         if new := _first_rows(keys, told):
-            sent = self._ask_service(images[new], [clients[row] for row in new])
-            counts = self._record([keys[row] for row in new])
-            told |= {keys[row]: answer for row, answer in zip(new, sent, strict=True)}
-        rows = torch.stack([told[key] for key in keys])
-        return list(rows.split(sizes)), (len(keys), *counts)
+            own = [keys[row] for row in new]
+            sent, counts = self._ask(images[new], [clients[row] for row in new], own)
+            told |= dict(zip(own, sent, strict=True))
+        return np.stack([told[key] for key in keys]), counts
 
-    def _ask_service(self, images: Tensor, clients: Sequence[str]) -> Tensor:
-        return self.service.answer(images.to(self._device), clients).cpu()
-
-    def _told_before(self, keys: Sequence[bytes]) -> dict[bytes, Tensor]:
+    def _told_before(self, keys: Sequence[bytes]) -> dict[bytes, Floats]:
         """Return what was answered to the same images of the same clients before."""
-        named = {f"key{place}": key for place, key in enumerate(dict.fromkeys(keys))}
-        database, count = self.store.database, len(named)
-        rows = database.again(("before", count), lambda: _before(named), named)
-        return {image: pixels.heard(answer) for image, answer in rows}  # the oldest one stays
-
-    def _record(self, keys: Sequence[bytes]) -> tuple[int, int]:
-        """Write down every query of the batch; return how many were changed, and new alarms."""
-        assert self._seen.told is not None
-        queries, honest, verdicts, steps, sent = self._seen.told
-        format = self.service.format
-        plain = format(honest)
-        wanted = format(list(steps.values())[-1]) if steps else plain
-        changed = (wanted != plain).any(-1).tolist()
-        exempt = self._spared(queries)
-        spared = [False] * len(keys) if exempt is None else exempt.tolist()
-        judged = _by_row(verdicts, len(keys))
-        numbers, now = queries.first.tolist(), time.time_ns() // 1000
-        flagged = [any(one[2] for one in row) for row in judged]
-        shown = _shown(queries.images, flagged, changed)
-        answers, others = pixels.told(sent), pixels.told(wanted)
-        rows = [
-            {
-                "client": client,
-                "number": numbers[row],
-                "time": now,
-                "image": keys[row],
-                "answer": answers[row],
-                "instead": others[row] if spared[row] and changed[row] else None,
-                "verdicts": msgspec.msgpack.encode(judged[row]),
-                "flagged": flagged[row],
-                "changed": changed[row],
-                "pixels": shown.get(row),
-            }
-            for row, client in enumerate(queries.clients)
-        ]
-        self.store.database.insert(schema.queries, rows)
-        rung = self.alarms.ring(queries.clients, numbers, judged)
-        return sum(changed), rung
+        wanted = tuple(dict.fromkeys(keys))
+        rows = self.store.database.again(
+            ("before", len(wanted)), lambda: _before(len(wanted)), wanted
+        )
+        return {image: pixels.numbers(answer) for image, answer in rows}  # the oldest one stays
 
     def _spared(self, queries: Queries) -> Tensor | None:
         """Return which rows are answered honestly: all while observing, else trusted clients'."""
-        spared = [self.observe or self.accounts.trusted(client) for client in queries.clients]
+        spared = self._are_spared(queries.clients)
         return torch.tensor(spared, device=queries.images.device) if any(spared) else None
 
+    def _are_spared(self, clients: Sequence[str]) -> list[bool]:
+        return [self.observe or self.accounts.trusted(client) for client in clients]
 
-def _first_rows(keys: Sequence[bytes], told: Any) -> list[int]:
+
+def _first_rows(keys: Sequence[bytes], told: Collection[bytes]) -> list[int]:
     """Return the first row of each key that was not answered yet."""
     first: dict[bytes, int] = {}
     for row, key in enumerate(keys):
@@ -198,25 +169,8 @@ def _first_rows(keys: Sequence[bytes], told: Any) -> list[int]:
     return list(first.values())
 
 
-def _before(named: Mapping[str, bytes]) -> sa.ClauseElement:
-    """Return what asks for earlier answers, the oldest last."""
+def _before(count: int) -> sa.ClauseElement:
+    """Return what asks for earlier answers to so many images, the oldest last."""
     columns = schema.queries.c
-    wanted = columns.image.in_([sa.bindparam(name) for name in named])
+    wanted = columns.image.in_([sa.bindparam(f"key{place}") for place in range(count)])
     return sa.select(columns.image, columns.answer).where(wanted).order_by(columns.number.desc())
-
-
-def _shown(images: Tensor, flagged: Sequence[bool], changed: Sequence[bool]) -> dict[int, bytes]:
-    """Return the images that an operator will want to see, by row."""
-    rows = [row for row, why in enumerate(zip(flagged, changed, strict=True)) if any(why)]
-    return dict(zip(rows, pixels.packed(images[rows]), strict=True)) if rows else {}
-
-
-def _by_row(verdicts: Sequence[Verdict], size: int) -> list[list[Judged]]:
-    """Return what each detector thought of each query."""
-    judged: list[list[Judged]] = [[] for _ in range(size)]
-    for verdict in verdicts:
-        scores, flags = verdict.score.tolist(), verdict.flagged.tolist()
-        suspected = verdict.suspected.tolist() if verdict.suspected is not None else [False] * size
-        for row, one in enumerate(zip(scores, flags, suspected, strict=True)):
-            judged[row].append((verdict.detector, *one))
-    return judged

@@ -107,5 +107,5 @@ def _marks(queries: Queries, sent: Tensor, rows: Tensor, configuration: int) -> 
     """Return the bodies of entries on ``rows``."""
     images = queries.images[rows]
     shape = tuple(images.shape[1:])
-    parts = zip(pixels.packed(images), pixels.told(sent[rows]), strict=True)
+    parts = zip(pixels.packed(images), pixels.told(sent[rows].cpu().numpy()), strict=True)
     return [msgspec.msgpack.encode(Mark(shape, *part, configuration)) for part in parts]

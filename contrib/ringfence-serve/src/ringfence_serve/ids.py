@@ -8,7 +8,6 @@ from typing import Any
 
 import sqlalchemy as sa
 from attrs import define, field
-from torch import Tensor
 
 from ringfence_serve import pixels, schema
 from ringfence_serve.asks import Ask, Refusal, Reply
@@ -35,26 +34,18 @@ class Ids:
             elif (row := self._replied(ask)) is not None:
                 same = row.request == ask.digest
                 mixed = Refusal(422, "id_reused", "This id belongs to a request with other images.")
-                found[place] = pixels.heard(row.reply).reshape(ask.size, -1) if same else mixed
+                found[place] = pixels.numbers(row.reply).reshape(ask.size, -1) if same else mixed
         return found
 
     def _replied(self, ask: Ask) -> Any:
-        return self.database.again(
-            "replied", _replied, {"client": ask.client, "id": ask.id}
-        ).first()
+        return self.database.again("replied", _replied, (ask.client, ask.id)).first()
 
     def remember(self, answered: Sequence[tuple[Ask, Reply]]) -> None:
         """Keep the replies to requests with an id."""
         rows = [
-            {
-                "client": ask.client,
-                "id": ask.id,
-                "time": time.time_ns() // 1000,
-                "request": ask.digest,
-                "reply": b"".join(pixels.told(reply)),
-            }
+            (ask.client, ask.id, time.time_ns() // 1000, ask.digest, b"".join(pixels.told(reply)))
             for ask, reply in answered
-            if ask.id is not None and isinstance(reply, Tensor)
+            if ask.id is not None and not isinstance(reply, Refusal)
         ]
         if rows:
             self.database.insert(schema.replies, rows)

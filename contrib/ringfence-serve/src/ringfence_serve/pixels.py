@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-SMALL, WHOLE = "u1", "<f4"
+SMALL, WHOLE, NUMBER = "u1", "<f4", "<f8"
+Floats = NDArray[np.floating[Any]]
 
 
 def packed(images: Tensor) -> list[bytes]:
@@ -37,24 +40,27 @@ def unpacked(raw: bytes, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(numbers.reshape(shape))
 
 
-def digests(clients: Sequence[str], images: Tensor) -> list[bytes]:
+def digests(clients: Sequence[str], images: Floats) -> list[bytes]:
     """Return 16 bytes per image of ``(N, C, H, W)``: alike for one client and equal images."""
-    flat = images.detach().float().cpu().flatten(1).numpy()
-    rows = np.ascontiguousarray(flat, WHOLE)
     made = []
-    for client, row in zip(clients, rows, strict=True):
+    for client, row in zip(clients, np.ascontiguousarray(images, WHOLE), strict=True):
         one = hashlib.sha256(client.encode() + b"\0")
         one.update(row)
         made.append(one.digest()[:16])
     return made
 
 
-def told(answers: Tensor) -> list[bytes]:
+def told(answers: Floats) -> list[bytes]:
     """Return each answer of ``(N, K)`` as bytes of float64."""
-    rows = np.ascontiguousarray(answers.detach().double().cpu().numpy(), "<f8")
+    rows = np.ascontiguousarray(answers, NUMBER)
     return [row.tobytes() for row in rows]
 
 
+def numbers(raw: bytes) -> Floats:
+    """Return the answer ``(K,)`` float64 of :func:`told`, not to be changed."""
+    return np.frombuffer(raw, NUMBER)
+
+
 def heard(raw: bytes) -> Tensor:
-    """Return the answer ``(K,)`` float64 of :func:`told`."""
-    return torch.from_numpy(np.frombuffer(raw, "<f8").astype(np.float64))
+    """Return the same as a tensor."""
+    return torch.from_numpy(numbers(raw).astype(np.float64))

@@ -6,12 +6,11 @@ import math
 from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 from starlette.responses import Response
 from starlette.types import Send
 
-Floats = NDArray[np.float64]
+from ringfence_serve.asks import Floats
+
 JSON = "application/json"
 _JSON_HEADERS = [(b"content-type", JSON.encode())]
 _encoder = msgspec.json.Encoder()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +14,7 @@ from torch import Tensor
 from ringfence.log import Log
 from ringfence.store import Key
 from ringfence_serve import schema, tensors
-from ringfence_serve.database import Database
+from ringfence_serve.database import Database, Values
 from ringfence_serve.memory import Kept
 
 PARTS = 64  #: pieces of a log from which on it is written as one
@@ -58,10 +58,10 @@ class Rows:
         rows = torch.cat([tensors.read(one.dtype, one.shape, one.rows) for one in found])
         if merge and len(found) > PARTS:
             self.database.execute(sa.delete(schema.logs).where(*own))
-            self.database.execute(sa.insert(schema.logs), [piece(key, 0, rows)])
+            self.database.insert(schema.logs, [piece(key, 0, rows)])
         return Log(rows, len(rows))
 
-    def write(self, states: Sequence[dict[str, Any]], logs: Sequence[dict[str, Any]]) -> None:
+    def write(self, states: list[Values], logs: list[Values]) -> None:
         """Write states that changed, and what was added to logs."""
         if states:
             self.database.upsert(schema.states, "value", states)
@@ -91,8 +91,7 @@ class Rows:
         }
 
 
-def piece(key: Key, start: int, rows: Tensor) -> dict[str, Any]:
+def piece(key: Key, start: int, rows: Tensor) -> Values:
     """Return the row of ``rows`` that were added to a log behind ``start`` others."""
     plugin, client, name = key
-    written = tensors.write(rows)
-    return {"plugin": plugin, "client": client, "name": name, "start": start, **written}
+    return (client, plugin, name, start, *tensors.write(rows))

@@ -20,9 +20,9 @@ from torch import Tensor
 from ringfence.errors import BadEvidence
 from ringfence.exhibit import Exhibit
 from ringfence.log import Log
-from ringfence.store import STATE_LIMIT, Batch, Key, PluginStore, outside, plain
+from ringfence.store import Batch, Key, PluginStore, outside
 from ringfence.types import Queries
-from ringfence_serve import schema
+from ringfence_serve import changes, schema
 from ringfence_serve.chain import Chain, check
 from ringfence_serve.configured import CONFIGURED, configured
 from ringfence_serve.database import Database
@@ -222,50 +222,26 @@ class SqlStore:
 
     def _write(self, batch: Batch) -> None:
         """Write the states that changed, and what was added to logs."""
-        changed = [row for key, state in batch.states.items() if (row := self._changed(key, state))]
-        added = [piece(key, size, log.rows()[size:]) for key, log, size in _grown(batch)]
+        changed, added = [], []
+        for key, state in batch.states.items():
+            plugin, client, name = key
+            text, texts = changes.text(key, state), self._kept(client).texts
+            if texts.get((plugin, name)) != text:
+                texts[plugin, name] = text
+                changed.append((client, plugin, name, text))
+        for key, log, size in changes.grown(batch):
+            added.append(piece(key, size, log.rows()[size:]))
         self._rows.write(changed, added)
-
-    def _changed(self, key: Key, state: Any) -> dict[str, str] | None:
-        """Return the row of a state; nothing where the database has it already."""
-        plugin, client, name = key
-        text = _text(key, state)
-        texts = self._kept(client).texts
-        if texts.get((plugin, name)) == text:
-            return None
-        texts[plugin, name] = text
-        return {"client": client, "plugin": plugin, "name": name, "value": text}
 
     def _keep(self, batch: Batch) -> None:
         """Count what a batch has added in memory, and make room."""
-        for client in {key[1] for key, _, _ in _grown(batch)}:
+        for client in {key[1] for key, _, _ in changes.grown(batch)}:
             self._memory.measure(client)
-        self._memory.used(_touched(batch))
+        self._memory.used(changes.touched(batch))
 
     def _undo(self, batch: Batch, clients: Sequence[str]) -> None:
         """Drop what a failed batch has touched, from memory and from the connection."""
-        self._memory.drop(_touched(batch) | set(clients))
+        self._memory.drop(changes.touched(batch) | set(clients))
         self.chain.undo()
         with self.database.failing():
             self.database.connection().rollback()
-
-
-def _touched(batch: Batch) -> set[str]:
-    """Return the clients whose states or logs a batch has asked for."""
-    return {key[1] for key in (*batch.states, *batch.logs)}
-
-
-def _grown(batch: Batch) -> list[tuple[Key, Log, int]]:
-    """Return the logs that a batch has added to, with their sizes before."""
-    return [(key, log, size) for key, (log, size) in batch.logs.items() if len(log) > size]
-
-
-def _text(key: Key, state: Any) -> str:
-    """Return a state as JSON; refuse what is too large or not plain."""
-    try:
-        text = json.dumps(state if isinstance(state, dict) else cattrs.unstructure(state))
-    except TypeError:
-        text = json.dumps(plain(key, state))  # which says what is wrong
-    if len(text) > STATE_LIMIT:
-        plain(key, state)
-    return text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +16,12 @@ _TYPES = {
 }  # fmt: skip
 
 
-def write(rows: Tensor) -> dict[str, Any]:
+def write(rows: Tensor) -> tuple[str, str, bytes]:
     """Return type, row shape and bytes of rows ``(N, ...)``."""
     flat = rows.detach().cpu().contiguous()
     raw = flat.flatten().view(torch.uint8).numpy().tobytes()
     kind = str(rows.dtype).removeprefix("torch.")
-    return {"dtype": kind, "shape": json.dumps(list(rows.shape[1:])), "rows": raw}
+    return kind, json.dumps(list(rows.shape[1:])), raw
 
 
 def read(dtype: str, shape: str, raw: bytes) -> Tensor:
