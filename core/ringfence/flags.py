@@ -7,8 +7,8 @@ Limits that hold at any number of looks make the first kind anytime-valid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from ringfence.types import Queries
 
 MIN_QUERIES = 50  #: AMAO: fewer are not judged
 LARGEST_WINDOW = 4096  #: its flags must fit a state of the store
+FEW = 12  #: flags of a client that are counted sooner one by one than by NumPy
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -90,14 +91,18 @@ class Suspicion:
     limits: Limits
     min_queries: int = MIN_QUERIES
     window: int | None = None  #: judge the last queries only; ``None``: all of them
+    _limits: dict[int, int] = field(factory=dict, init=False)
 
     def judge(self, queries: Queries, flagged: Tensor) -> Tensor:
         """Return ``(N,)`` bool: the row's client is suspected from here on, or was before."""
-        flags = flagged.cpu().numpy()
-        suspected = np.empty_like(flags)
-        for client, rows in _rows(queries):
-            suspected[rows] = self._count(self.store.state(client, Flags), flags[rows])
-        return torch.from_numpy(suspected).to(flagged.device)
+        flags: list[bool] = flagged.tolist()
+        suspected = [False] * len(flags)
+        for client, rows in queries.rows.items():
+            state, own = self.store.state(client, Flags), [flags[row] for row in rows]
+            count = self._count_few if len(own) < FEW else self._count
+            for row, guilty in zip(rows, count(state, own), strict=True):
+                suspected[row] = guilty
+        return torch.tensor(suspected, dtype=torch.bool, device=flagged.device)
 
     def report(self) -> dict[str, float]:
         """Say from which share of flags on it suspects, at first, and whom it did."""
@@ -108,8 +113,33 @@ class Suspicion:
             "suspected": sum(client.suspected for client in clients),
         }
 
-    def _count(self, state: Flags, flags: Bools) -> Bools:
+    def _count_few(self, state: Flags, flags: list[bool]) -> list[bool]:
+        """The same as :meth:`_count`, one flag after the other."""
+        return [self._count_one(state, flag) for flag in flags]
+
+    def _count_one(self, state: Flags, flag: bool) -> bool:
+        state.seen += 1
+        state.flagged += flag
+        seen, count = state.seen, state.flagged
+        if self.window:
+            state.recent = (state.recent + "01"[flag])[-self.window :]
+            seen, count = len(state.recent), state.recent.count("1")
+        if not state.suspected and state.seen >= self.min_queries:
+            state.suspected = count > self._limit(seen)
+        return state.suspected
+
+    def _limit(self, seen: int) -> int:
+        """Return the limit of so many queries; those that a window can hold are remembered."""
+        if seen not in self._limits:
+            limit = int(self.limits(np.array([seen]))[0])
+            if not self.window:
+                return limit
+            self._limits[seen] = limit
+        return self._limits[seen]
+
+    def _count(self, state: Flags, told: list[bool]) -> list[bool]:
         """Count one client's new flags; return from which of them on it is suspected."""
+        flags = np.array(told, dtype=np.bool_)
         seen, count = self._last(state, flags) if self.window else _all(state, flags)
         guilty: Bools = count > self.limits(seen)
         guilty[: max(0, self.min_queries - 1 - state.seen)] = False
@@ -118,7 +148,7 @@ class Suspicion:
         state.seen += len(flags)
         state.flagged += int(np.count_nonzero(flags))
         state.suspected = bool(guilty[-1])
-        return guilty
+        return cast(list[bool], guilty.tolist())
 
     def _last(self, state: Flags, flags: Bools) -> tuple[Ints, Ints]:
         """Return how many queries the window holds at each new one, and how many flags."""
@@ -135,16 +165,3 @@ class Suspicion:
 def _all(state: Flags, flags: Bools) -> tuple[Ints, Ints]:
     """Return how many queries there were with each new one, and how many flags."""
     return np.arange(state.seen + 1, state.seen + len(flags) + 1), state.flagged + flags.cumsum()
-
-
-def _rows(queries: Queries) -> Iterator[tuple[str, Any]]:
-    """Yield each client with an index of its rows on the CPU."""
-    if not queries.clients:
-        return
-    if len(set(queries.clients)) == 1:
-        yield queries.clients[0], slice(None)
-        return
-    clients, own = zip(*queries.by_client(), strict=True)
-    rows = torch.cat(own).cpu().split([len(part) for part in own])  # one transfer
-    for client, part in zip(clients, rows, strict=True):
-        yield client, part.numpy()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from attrs import define, field
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ringfence.errors import BrokenPlugin
@@ -15,6 +19,8 @@ class Log:
 
     _buffer: Tensor = field(factory=lambda: torch.empty(0))
     _size: int = field(default=0)
+    _seen: Tensor | None = field(default=None, init=False)  #: the buffer that ``_array`` shows
+    _array: NDArray[Any] = field(factory=lambda: np.empty(0), init=False)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -37,6 +43,18 @@ class Log:
     def rows(self) -> Tensor:
         """Return all rows so far, ``(N, ...)``, not to be changed; ``(0,)`` before the first."""
         return self._buffer[: self._size]
+
+    def array(self) -> NDArray[Any]:
+        """Return :meth:`rows` as a NumPy array on the CPU, not to be changed either.
+
+        One is kept for the whole buffer: to make it of a tensor takes longer than short logs need.
+        """
+        if self._buffer.device.type != "cpu":
+            made: NDArray[Any] = self.rows().cpu().numpy()
+            return made
+        if self._seen is not self._buffer:
+            self._seen, self._array = self._buffer, self._buffer.numpy()
+        return self._array[: self._size]
 
     def truncate(self, size: int) -> None:
         """Forget the rows from ``size`` on."""

@@ -30,7 +30,7 @@ class Record:
     @classmethod
     def of(cls, run: DefenseRun, owner: str) -> Record:
         """Return the record of ``owner``: a client, or everybody's if empty."""
-        hashes, classes = (run.store.log(owner, name).rows().cpu().numpy() for name in SEEN)
+        hashes, classes = (run.store.log(owner, name).array() for name in SEEN)
         return cls(hashes.view(np.uint64), classes)
 
     def __len__(self) -> int:
@@ -44,6 +44,8 @@ class Record:
 
         Without entries, and where ``same_class`` leaves none, all are FAR.
         """
+        if len(self) and len(hashes) * len(self) <= CELLS:
+            return self._nearest(hashes, classes, same_class)
         nearest = np.full(len(hashes), FAR, np.uint8), np.zeros(len(hashes), np.int64)
         if len(self):
             rows = max(1, CELLS // len(self))

@@ -45,8 +45,10 @@ class Replies:
 
     def respond(self, queries: Queries, probs: Tensor, verdicts: Sequence[Verdict]) -> Tensor:
         """Return soft labels ``(N, K)``; rows of clients that are not suspected are untouched."""
-        guilty = self._guilty(queries, verdicts) & ~refused(probs)  # nothing to flip, or to keep
-        rows = guilty.nonzero().flatten()
+        guilty = self._guilty(queries, verdicts)
+        if not guilty.any():  # most of the time; the rest is for the others
+            return probs
+        rows = (guilty & ~refused(probs)).nonzero().flatten()  # nothing to flip, or to keep
         if not len(rows):
             return probs
         asked = Asked.of(queries, rows, probs, self.policy)
