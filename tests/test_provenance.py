@@ -11,6 +11,7 @@ from attrs import evolve
 from ringfence_toys.defenses import ToyTrainer
 
 from ringfence import provenance
+from ringfence.errors import BrokenPlugin
 from ringfence.recipe import Recipe
 from ringfence.testing import tiny_experiment
 
@@ -76,6 +77,25 @@ def test_the_key_of_a_victim_changes_with_its_trainer():
     experiment = tiny_experiment()
 
     assert experiment.victim_key(one) != experiment.victim_key(other)
+
+
+def test_only_options_that_train_make_another_victim():
+    class Two(ToyTrainer):
+        trained_by = ("epochs",)
+
+    usual, longer = (provenance.identify_trainer(Two(epochs=n)) for n in (1, 2))
+
+    assert usual != longer
+    assert list(usual[1]) == ["epochs"]
+    assert provenance.identify_trainer(ToyTrainer()) == provenance.identify(ToyTrainer())
+
+
+def test_trained_by_that_names_no_option():
+    class Wrong(ToyTrainer):
+        trained_by = ("epoch",)
+
+    with pytest.raises(BrokenPlugin, match="'epoch'"):
+        provenance.identify_trainer(Wrong())
 
 
 def test_edited_code_makes_another_run(package):

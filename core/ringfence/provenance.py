@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ringfence import options
+from ringfence.errors import BrokenPlugin
 from ringfence.fingerprint import fingerprint
 
 #: modules of the core on which cached models rest
@@ -38,6 +39,27 @@ def identify(plugin: Any) -> list[Any] | None:
     cls, given = type(plugin), options.of(plugin)
     named = {str(v): _digest(Path(v)) for v in given.values() if _is_file(v)}
     return [f"{cls.__module__}.{cls.__qualname__}", given, named, _source(cls.__module__)]
+
+
+def identify_trainer(plugin: Any) -> list[Any] | None:
+    """Return what made a plugin that trains: its options are those in its ``trained_by``, if any.
+
+    Without ``trained_by`` every option makes another victim.
+    """
+    told = identify(plugin)
+    names = getattr(plugin, "trained_by", None)
+    if told is None or names is None:
+        return told
+    cls, given, files, source = told
+    if wrong := [name for name in names if name not in given]:
+        raise BrokenPlugin(f"{cls}.trained_by names {wrong[0]!r}, which is none of its options.")
+    kept = {name: given[name] for name in names}
+    return [
+        cls,
+        kept,
+        {v: digest for v, digest in files.items() if v in map(str, kept.values())},
+        source,
+    ]
 
 
 def sources(used: Mapping[str, Any]) -> dict[str, str | None]:

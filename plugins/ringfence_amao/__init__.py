@@ -46,6 +46,7 @@ class Amao:
 
     paper = "A Comprehensive Defense Framework against Model Extraction Attacks (AMAO)"
     threat = "clients that send synthetic or surrogate images; each is judged by its own queries"
+    trained_by = ("attack", "epsilon", "step", "steps", "mix")  # the rest leaves the victim alone
 
     preset: Literal["ringfence", "paper"] = field(
         default="ringfence",

@@ -15,6 +15,7 @@ from scipy.stats import binom
 from ringfence import options, plugins
 from ringfence.errors import BadOption
 from ringfence.launch import launch
+from ringfence.provenance import identify_trainer
 from ringfence.testing import check_detector, check_trainer, check_verifier, tiny_experiment
 from ringfence.types import Queries
 from ringfence_amao import Amao
@@ -92,6 +93,25 @@ def test_the_radius_is_the_data_set_s_unless_given(dataset):
     assert Amao().make_trainer(run).craft.epsilon == TRAININGS[dataset].epsilon
     assert Amao(epsilon=0.2).make_trainer(run).craft.epsilon == 0.2
     assert Amao(epsilon=0.2, attack="fgsm_rs").make_trainer(run).craft.step == 0.25
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"preset": "paper"},
+        {"replay": False, "period": 8, "rule": "random", "similarity": 0.6},
+        {"calibrate_on": "knockoffnet", "temperature": 2.0, "threshold": 0.9, "tail": 0.01},
+        {"suspicion": "cumulative", "driven_by": ("ood",), "always": True, "min_pairs": 5},
+    ],
+)
+def test_options_of_other_phases_train_the_same_victim(other):
+    """`trained_by` promises it; runs that differ in them find one victim in the cache."""
+    run = tiny_experiment().for_defense("amao")
+    usual, changed = (Amao(**options).make_trainer(run) for options in ({}, other))
+
+    assert (changed.craft, changed.mix) == (usual.craft, usual.mix)
+    assert identify_trainer(Amao(**other)) == identify_trainer(Amao())
+    assert identify_trainer(Amao(epsilon=0.3)) != identify_trainer(Amao())
 
 
 @pytest.mark.parametrize("suspicion", ["cumulative", "windowed", "anytime"])

@@ -67,10 +67,18 @@ class Batcher:
         """Serve until cancelled."""
         while True:
             await self._news.wait()
-            while taken := self._take():
-                await self._serve(taken)
+            while self._queue:
+                await self._collect()
+                await self._serve(self._take())
                 await asyncio.sleep(0)  # lets the replies go, and more requests come
             self._news.clear()
+
+    async def _collect(self) -> None:
+        """Let the loop receive what is there already: whoever was answered asks at once again."""
+        before = 0
+        while before < self.waiting < self.most:
+            before = self.waiting
+            await asyncio.sleep(0)
 
     def close(self) -> None:
         """End the thread, when what it does is done."""
@@ -88,11 +96,11 @@ class Batcher:
             if not future.done():
                 taken.append((ask, future))
                 images += ask.size
-        if taken:
-            self.sizes(images)
         return taken
 
     async def _serve(self, taken: list[Waiting]) -> None:
+        if not taken:  # all of them went away
+            return
         asks = [ask for ask, _ in taken]
         replies = await self._answer(asks)
         for (_, future), reply in zip(taken, replies, strict=True):
@@ -106,6 +114,7 @@ class Batcher:
     async def _answer(self, asks: list[Ask]) -> list[Reply | Exception]:
         """Let the engine answer, here or in the thread; note how long it was at it."""
         images, begun = sum(ask.size for ask in asks), time.perf_counter()
+        self.sizes(images)
         idle = self._job is None or self._job.done()
         if self.quick and idle and self._pace * images < SHORT:
             replies = self.engine.answer(asks)
