@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,24 +20,34 @@ from typing import Any
 import psutil
 import torch
 from attrs import frozen
-from ringfence_serve import keys, schema
+from ringfence_serve import guarded, keys, schema
 from ringfence_serve.direct import perform
 from ringfence_serve.operations import Order
 from ringfence_serve.server import url_of
 from ringfence_serve.store import SqlStore
 
-BODIES = 4000  #: different images that are asked
+from ringfence.images import as_float
+from ringfence.store import MemoryStore
+
+IMAGES = 4000  #: different images that are asked; each time with another first pixel
+BEGIN, END = '{"pixels": ["', '"]}'
+#: A request is three strings put together, so that wrk costs the server next to nothing. The
+#: first four letters of an image are the low bits of its first pixel: no image comes twice.
 SCRIPT = """
-local keys = {{{keys}}}
-local bodies = {{}}
-for line in io.lines("{bodies}") do bodies[#bodies + 1] = line end
+local heads = {{{heads}}}
+local rests = {{}}
+for line in io.lines("{images}") do rests[#rests + 1] = line .. '{end}' end
+local letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local turn, thread = 0
+local function letter(at)
+  local one = math.floor(turn / 64 ^ at) % 64 + 1
+  return letters:sub(one, one)
+end
 function setup(one) thread = one end
 function request()
   turn = turn + 1
-  return wrk.format("POST", "/v1/predict",
-    {{["Authorization"] = "Bearer " .. keys[turn % #keys + 1],
-      ["Content-Type"] = "application/json"}}, bodies[turn % #bodies + 1])
+  return heads[turn % #heads + 1] .. letter(0) .. letter(1) .. letter(2) .. letter(3)
+    .. rests[turn % #rests + 1]
 end
 """
 #: counts other statuses, and refusals that do not say when to come back; costs wrk some speed
@@ -62,25 +73,65 @@ class Guard:
     url: str
     process: psutil.Process
     keys: list[str]
-    bodies: Path
+    images: Path  #: base64, one a line, without their first four letters
 
-    def ask(self, connections: int, seconds: int, *, count: bool = False) -> dict[str, Any]:
-        """Return what wrk says of so many connections, each a client of its own."""
-        script = self.bodies.with_suffix(".lua")
-        quoted = ", ".join(f'"{text}"' for text in self.keys[:connections])
-        text = SCRIPT.format(keys=quoted, bodies=self.bodies)
+    @property
+    def example(self) -> bytes:
+        """A request's body."""
+        with self.images.open() as lines:
+            return f"{BEGIN}AAAA{lines.readline().strip()}{END}".encode()
+
+    def ask(
+        self, connections: int, seconds: int, *, count: bool = False, every: int = 0
+    ) -> dict[str, Any]:
+        """Return what wrk says of so many connections, as many clients taking turns.
+
+        ``every``: seconds between two looks at the guard's memory; none if 0.
+        """
+        script = self.images.with_suffix(".lua")
+        heads = ", ".join(json.dumps(self._head(key)) for key in self.keys[:connections])
+        text = SCRIPT.format(heads=heads, images=self.images, end=END)
         script.write_text(text + COUNT if count else text)
         before = sum(self.process.cpu_times()[:2])
-        seen = _wrk(self.url, script, connections, seconds)
+        with self._watched(every) as sizes:
+            seen = _wrk(self.url, script, connections, seconds)
         spent = sum(self.process.cpu_times()[:2]) - before
         seen["server_cpu_us_per_request"] = round(spent * 1e6 / max(1, seen["requests"]))
         seen["rss_mib"] = self.process.memory_info().rss >> 20
-        return seen
+        return seen | ({"rss_mib_over_time": sizes} if every else {})
+
+    @contextmanager
+    def _watched(self, every: int) -> Iterator[list[int]]:
+        """Yield a list that fills with the guard's memory in MiB, each so many seconds."""
+        sizes: list[int] = []
+        over = threading.Event()
+
+        def look() -> None:
+            while not over.wait(every):
+                sizes.append(self.process.memory_info().rss >> 20)
+
+        watcher = threading.Thread(target=look)
+        if every:
+            watcher.start()
+        yield sizes
+        over.set()
+        if every:
+            watcher.join()
+
+    def _head(self, key: str) -> str:
+        lines = ["POST /v1/predict HTTP/1.1", "Host: guard", f"Authorization: Bearer {key}"]
+        lines += ["Content-Type: application/json", f"Content-Length: {len(self.example)}"]
+        return "\r\n".join([*lines, "", BEGIN])
 
 
 @contextmanager
-def guard(run: Path, state: Path, clients: int, known: int = 0, *flags: str) -> Iterator[Guard]:
-    """Yield a guard of the finished run in ``run``, on one thread of PyTorch."""
+def guard(
+    run: Path, state: Path, clients: int, known: int = 0, *flags: str, thieves: bool = False
+) -> Iterator[Guard]:
+    """Yield a guard of the finished run in ``run``, on one thread of PyTorch.
+
+    Its clients ask test images, as people do, or noise: then all of them are soon suspected.
+    """
     names = [f"c{n}" for n in range(clients)]
     texts = [perform(state, None, Order(action="add", name=name))["key"] for name in names]
     _add_known(state, known)
@@ -90,17 +141,20 @@ def guard(run: Path, state: Path, clients: int, known: int = 0, *flags: str) -> 
         assert server.stdout
         try:
             url = server.stdout.readline().split()[-1]
-            yield Guard(url, psutil.Process(server.pid), texts, _bodies(state))
+            yield Guard(url, psutil.Process(server.pid), texts, _images(run, state, thieves))
         finally:
             server.terminate()
 
 
-def _bodies(state: Path) -> Path:
-    file, random = state / "bodies", torch.Generator().manual_seed(0)
+def _images(run: Path, state: Path, thieves: bool) -> Path:
+    file, random = state / "images", torch.Generator().manual_seed(0)
+    found = guarded.of_run(run, MemoryStore(), {}, {}).run
+    some = torch.rand(IMAGES, *found.image_shape, generator=random)
+    if not thieves:
+        some = as_float(found.test.images)[torch.arange(IMAGES) % len(found.test)]
     with file.open("w") as lines:
-        for one in torch.rand(BODIES, 1, 28, 28, generator=random):
-            text = base64.b64encode(one.numpy().tobytes()).decode()
-            lines.write(json.dumps({"pixels": [text]}) + "\n")
+        for one in some:
+            lines.write(base64.b64encode(one.numpy().tobytes()).decode()[4:] + "\n")
     return file
 
 

@@ -48,9 +48,8 @@ def shed(guard: load.Guard, connections: int, seconds: int) -> dict[str, Any]:
     begun = time.monotonic()
     http = urllib3.PoolManager(retries=False)
     headers = {"Authorization": f"Bearer {guard.keys[0]}", "Content-Type": "application/json"}
-    with guard.bodies.open("rb") as lines:
-        body = lines.readline()
-    status = http.request("POST", f"{guard.url}/v1/predict", body=body, headers=headers).status
+    url = f"{guard.url}/v1/predict"
+    status = http.request("POST", url, body=guard.example, headers=headers).status
     return {**seen, "next": {"status": status, "seconds": time.monotonic() - begun}}
 
 

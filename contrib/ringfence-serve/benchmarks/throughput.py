@@ -25,7 +25,8 @@ def main() -> None:
     told.add_argument("--seconds", type=int, default=30)
     told.add_argument("--clients", type=int, nargs="+", default=[1, 32])
     told.add_argument("--known", type=int, default=0, help="clients that only exist")
-    told.add_argument("--repeats", choices=["same", "pipeline"], default="pipeline")
+    told.add_argument("--thieves", action="store_true", help="all clients send noise")
+    told.add_argument("--every", type=int, default=0, help="seconds between looks at its memory")
     given = told.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         print(json.dumps(measured(given, Path(folder)), indent=2))
@@ -34,11 +35,11 @@ def main() -> None:
 def measured(given: argparse.Namespace, state: Path) -> dict[str, Any]:
     """Start a guard, let wrk ask it, and return the figures."""
     found: dict[str, Any] = {"command": " ".join(sys.argv[1:]), "cores": psutil.cpu_count()}
-    flags = ("--repeats", given.repeats)
-    with load.guard(given.run, state, max(given.clients), given.known, *flags) as guard:
+    told = (given.run, state, max(given.clients), given.known)
+    with load.guard(*told, thieves=given.thieves) as guard:
         found["rss_mib_at_start"] = guard.process.memory_info().rss >> 20
         for clients in given.clients:
-            found[f"{clients} clients"] = guard.ask(clients, given.seconds)
+            found[f"{clients} clients"] = guard.ask(clients, given.seconds, every=given.every)
     found["database_mib"] = sum(f.stat().st_size for f in state.glob("guard.db*")) >> 20
     return found | {"load": psutil.getloadavg()}
 
