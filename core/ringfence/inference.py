@@ -14,6 +14,9 @@ BATCH = 512  #: images at a time; bounds memory, and is a part of what determini
 @torch.no_grad()
 def logits(model: nn.Module, images: Tensor) -> Tensor:
     """Return the model's logits ``(N, K)`` for uint8 or float images ``(N, C, H, W)``, N > 0."""
+    if len(images) <= BATCH:
+        told: Tensor = model(as_float(images))
+        return told
     return torch.cat([model(as_float(chunk)) for chunk in images.split(BATCH)])
 
 
