@@ -75,16 +75,36 @@ class Database:
 
     def again(
         self, name: Hashable, made: Callable[[], sa.ClauseElement], values: Values | list[Values]
-    ) -> Any:
-        """Execute what every batch executes; its text is made once, for that takes its time.
+    ) -> list[Values]:
+        """Execute what every batch executes; return the rows, if there are.
 
+        Its text is made once, and the driver gets it directly: both take longer than the work.
         Values come and go by their places, as the driver has them: bytes, numbers, texts.
         """
         with self.failing():
             connection = self.connection()
             if name not in self._texts:
                 self._texts[name] = str(made().compile(dialect=connection.dialect))
-            return connection.exec_driver_sql(self._texts[name], values)
+            cursor = connection.connection.cursor()
+            if isinstance(values, list):
+                cursor.executemany(self._texts[name], values)
+                return []
+            cursor.execute(self._texts[name], values)
+            return list(cursor.fetchall())
+
+    def commit(self) -> None:
+        """Keep what was executed since the last commit."""
+        with self.failing():
+            connection = self.connection()
+            connection.connection.commit()
+            connection.commit()  # SQLAlchemy knows of no more than went through it
+
+    def rollback(self) -> None:
+        """Drop what was executed since the last commit."""
+        with self.failing():
+            connection = self.connection()
+            connection.connection.rollback()
+            connection.rollback()
 
     @contextmanager
     def failing(self) -> Iterator[None]:
@@ -95,13 +115,19 @@ class Database:
         """
         try:
             yield
-        except (sa.exc.DBAPIError, sa.exc.InvalidRequestError) as error:
+        except (sa.exc.DBAPIError, sa.exc.InvalidRequestError, self._error()) as error:
             self.drop()
             why = str(getattr(error, "orig", error)).partition("\n")[0]
             raise StoreUnavailable(
                 f"The database cannot be used ({why}). Check its disk; nothing that was answered "
                 "is lost."
             ) from error
+
+    def _error(self) -> type[Exception]:
+        """Return what the driver raises."""
+        driver = self._connection.dialect.dbapi if self._connection else None
+        found: type[Exception] = driver.Error if driver else StoreUnavailable
+        return found
 
     def drop(self) -> None:
         """Give up the connection, and what it has not committed."""
@@ -114,7 +140,7 @@ class Database:
     def close(self) -> None:
         """Give everything back."""
         if self._connection is not None:
-            self._connection.rollback()
+            self.rollback()
             self._connection.close()
             self._connection.engine.dispose()
             self._connection = None
@@ -171,7 +197,8 @@ def _in_use(name: str) -> StoreInUse:
 
 def _safely_sqlite(connection: Any, _: Any) -> None:
     """Let a commit be on the disk when it returns, and readers never wait."""
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000"):
+    larger = ("cache_size=-16384", "wal_autocheckpoint=4000")  # 16 MiB each, in memory and WAL
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=2000", *larger):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from attrs import define, field
@@ -31,14 +30,12 @@ class Ids:
                 continue
             if any(ask.id == a.id and ask.client == a.client for a in asks[:place]):
                 found[place] = Refusal(409, "id_in_use", "A request with this id is in progress.")
-            elif (row := self._replied(ask)) is not None:
-                same = row.request == ask.digest
+            elif replied := self.database.again("replied", _replied, (ask.client, ask.id)):
+                ((request, reply),) = replied
+                same = request == ask.digest
                 mixed = Refusal(422, "id_reused", "This id belongs to a request with other images.")
-                found[place] = pixels.numbers(row.reply).reshape(ask.size, -1) if same else mixed
+                found[place] = pixels.numbers(reply).reshape(ask.size, -1) if same else mixed
         return found
-
-    def _replied(self, ask: Ask) -> Any:
-        return self.database.again("replied", _replied, (ask.client, ask.id)).first()
 
     def remember(self, answered: Sequence[tuple[Ask, Reply]]) -> None:
         """Keep the replies to requests with an id."""

@@ -35,8 +35,10 @@ class Metrics:
     def counted(self, queries: int, changed: int, alarms: int) -> None:
         """Count one batch."""
         self.queries.inc(queries)
-        self.changed.inc(changed)
-        self.alarms.inc(alarms)
+        if changed:
+            self.changed.inc(changed)
+        if alarms:
+            self.alarms.inc(alarms)
 
     def text(self) -> bytes:
         """Return all of it as Prometheus reads it."""

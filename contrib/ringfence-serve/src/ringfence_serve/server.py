@@ -30,7 +30,7 @@ from ringfence_serve.limits import Rates
 from ringfence_serve.metrics import Metrics
 from ringfence_serve.operations import Operations
 from ringfence_serve.page import Page
-from ringfence_serve.pools import quickened
+from ringfence_serve.quick import quickened
 from ringfence_serve.store import SqlStore
 from ringfence_serve.webhook import Webhook
 
@@ -143,6 +143,7 @@ def serve(guarded: Guarded, store: SqlStore, settings: Settings) -> None:
     )
     gc.collect()
     gc.freeze()  # a full collection over PyTorch's objects takes 90 ms
+    gc.set_threshold(10_000, 20, 20)  # a request makes some hundred objects, and hardly a cycle
     try:
         _Told(config, settings).run()
     finally:

@@ -96,7 +96,7 @@ class SqlStore:
                 self._write(self._batch)
                 self.chain.write()
                 failpoint("commit.before")
-                self.database.connection().commit()
+                self.database.commit()
                 failpoint("commit.after")
             self.chain.written()
             self._keep(self._batch)
@@ -175,7 +175,7 @@ class SqlStore:
                 )
             for table in (schema.states, schema.logs, schema.chain):
                 self.database.execute(sa.delete(table))
-            self.database.connection().commit()
+            self.database.commit()
         self._memory.clear()
         self.chain.undo()
 
@@ -243,5 +243,4 @@ class SqlStore:
         """Drop what a failed batch has touched, from memory and from the connection."""
         self._memory.drop(changes.touched(batch) | set(clients))
         self.chain.undo()
-        with self.database.failing():
-            self.database.connection().rollback()
+        self.database.rollback()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from ringfence_serve.pools import quickened
+from ringfence_serve.quick import quickened
 from torch import nn
+
+
+def pools(model):
+    return [one for one in model.modules() if type(one) is nn.MaxPool2d]
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -17,21 +21,30 @@ def test_pools_are_the_same_numbers(size, shape):
     plain = nn.Sequential(nn.MaxPool2d(size), nn.Flatten())
     quick = quickened(plain)
 
-    assert type(quick[0]) is not nn.MaxPool2d
+    assert not pools(quick)
     assert torch.equal(quick(images).nan_to_num(9), plain(images).nan_to_num(9))
 
 
 def test_the_model_itself_stays_and_shares_its_weights():
-    plain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.MaxPool2d(2)))
-    quick = quickened(plain)
+    plain = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sequential(nn.ReLU(), nn.MaxPool2d(2)))
+    quick, images = quickened(plain), torch.rand(3, 1, 9, 9)
 
-    assert type(plain[1][0]) is nn.MaxPool2d
-    assert quick[0].weight is plain[0].weight
+    assert pools(plain)
+    assert next(quick.parameters()) is plain[0].weight
+    assert torch.equal(quick(images), plain(images))
+
+
+def test_hooks_are_called():
+    plain, seen = nn.Sequential(nn.Sequential(nn.ReLU(), nn.Flatten())), []
+    plain[0].register_forward_hook(lambda *told: seen.append(told))
+    quickened(plain)(torch.rand(1, 2, 2))
+
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(
     "told", [{"stride": 1}, {"padding": 1}, {"ceil_mode": True}, {"dilation": 2}]
 )
 def test_other_pools_stay(told):
-    assert type(quickened(nn.Sequential(nn.MaxPool2d(2, **told)))[0]) is nn.MaxPool2d
-    assert type(quickened(nn.Sequential(nn.MaxPool2d((2, 2))))[0]) is nn.MaxPool2d
+    assert pools(quickened(nn.Sequential(nn.MaxPool2d(2, **told))))
+    assert pools(quickened(nn.Sequential(nn.MaxPool2d((2, 2)))))

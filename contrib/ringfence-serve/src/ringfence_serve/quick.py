@@ -1,11 +1,14 @@
-"""Max pooling as maxima of slices: the same numbers, for a batch in a tenth of the time.
+"""A model that only answers: the same numbers, sooner, on a CPU.
 
-PyTorch's own also notes where each maximum was, for gradients that nobody asks of a guard.
+Max pooling as maxima of slices takes a tenth of the time for a batch: PyTorch's own also notes
+where each maximum was, for gradients that nobody asks of a guard. Layers in a row are called
+one after the other, without what PyTorch looks after at each call of a module.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import chain
 from typing import cast
 
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 
 
 def quickened(model: nn.Module) -> nn.Module:
-    """Return ``model`` with the same weights and quicker pooling where it is on a CPU."""
+    """Return ``model`` with the same weights, quicker where it is on a CPU."""
     shared = {id(one): one for one in chain(model.parameters(), model.buffers())}
     if any(one.device.type != "cpu" for one in shared.values()):
         return model
@@ -23,7 +26,7 @@ def quickened(model: nn.Module) -> nn.Module:
         for name, child in parent.named_children():
             if _is_plain(child):
                 setattr(parent, name, _Slices(child))
-    return made
+    return _Row(made) if type(made) is nn.Sequential else made
 
 
 def _is_plain(module: nn.Module) -> bool:
@@ -32,6 +35,30 @@ def _is_plain(module: nn.Module) -> bool:
         return False
     told = (module.stride, module.padding, module.dilation, module.ceil_mode, module.return_indices)
     return told == (module.kernel_size, 0, 1, False, False)
+
+
+class _Row(nn.Module):
+    """Layers in a row, those of rows within it among them."""
+
+    def __init__(self, whole: nn.Sequential) -> None:
+        super().__init__()
+        self.whole = whole
+        self.steps = _steps(whole)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return what the last layer makes of what those before made."""
+        for step in self.steps:
+            images = step(images)
+        return images
+
+
+def _steps(module: nn.Module) -> list[Callable[[Tensor], Tensor]]:
+    """Return the layers' functions; a module with hooks is called as a whole."""
+    if module._forward_hooks or module._forward_pre_hooks:
+        return [module]
+    if type(module) is nn.Sequential:
+        return [step for child in module for step in _steps(child)]
+    return [module.forward]
 
 
 class _Slices(nn.Module):
