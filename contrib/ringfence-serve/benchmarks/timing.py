@@ -20,8 +20,9 @@ import torch
 from ringfence_serve import guarded
 from ringfence_serve.asks import Ask
 from ringfence_serve.direct import perform
-from ringfence_serve.engine import Engine, Seen
+from ringfence_serve.engine import Engine
 from ringfence_serve.operations import Order
+from ringfence_serve.record import Record
 from ringfence_serve.server import Settings, make_server, url_of
 from ringfence_serve.store import SqlStore
 from scipy.stats import ttest_ind
@@ -50,7 +51,7 @@ def compared(engine: Engine, found: guarded.Guarded, samples: int) -> dict[str, 
     random = torch.Generator().manual_seed(0)
     test = found.run.test.images.float() / 255
     seen = engine.service.listener
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, Record)
     times: dict[str, list[float]] = {"suspected": [], "plain": [], "changed": [], "unchanged": []}
     for turn in range(samples):
         guilty = bool(turn % 2)

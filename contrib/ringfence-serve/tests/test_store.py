@@ -62,7 +62,7 @@ def test_clients_beyond_the_cap_leave_memory_and_come_back(url):
                     store.of("p").state(name, Count).number += 1
                     if not turn:
                         store.of("p").log(name, "x").append(torch.zeros(200))
-        assert len(store._memory) < 550
+        assert len(store._remembered.memory) < 550
     with store.batch(["c0"]):
         assert store.of("p").state("c0", Count).number == 2
         assert len(store.of("p").log("c0", "x")) == 200

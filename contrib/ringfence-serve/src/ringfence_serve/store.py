@@ -22,14 +22,15 @@ from ringfence.exhibit import Exhibit
 from ringfence.log import Log
 from ringfence.store import Batch, Key, PluginStore, outside
 from ringfence.types import Queries
-from ringfence_serve import changes, schema
+from ringfence_serve import schema
 from ringfence_serve.chain import Chain, check
 from ringfence_serve.configured import CONFIGURED, configured
 from ringfence_serve.database import Database
 from ringfence_serve.evidence import SqlLedger
 from ringfence_serve.failpoints import failpoint
-from ringfence_serve.memory import Kept, Memory
-from ringfence_serve.rows import Rows, piece
+from ringfence_serve.memory import Memory
+from ringfence_serve.remembered import Remembered
+from ringfence_serve.rows import Rows
 
 T = TypeVar("T")
 
@@ -54,8 +55,7 @@ class SqlStore:
     chain: Chain = field(init=False)
     ledger: SqlLedger = field(init=False)
     configuration: int = field(default=0, init=False)  #: the chain's entry on the guard at work
-    _rows: Rows = field(init=False)
-    _memory: Memory = field(init=False)
+    _remembered: Remembered = field(init=False)
     _batch: Batch | None = field(default=None, init=False)
 
     @database.default
@@ -70,13 +70,9 @@ class SqlStore:
     def _make_ledger(self) -> SqlLedger:
         return SqlLedger(self.database, self.chain)
 
-    @_rows.default
-    def _make_rows(self) -> Rows:
-        return Rows(self.database)
-
-    @_memory.default
-    def _make_memory(self) -> Memory:
-        return Memory(self.memory_mib << 20)
+    @_remembered.default
+    def _make_remembered(self) -> Remembered:
+        return Remembered(Rows(self.database), Memory(self.memory_mib << 20))
 
     @contextmanager
     def batch(self, clients: Sequence[str]) -> Iterator[None]:
@@ -91,15 +87,15 @@ class SqlStore:
         self._batch = Batch()
         try:
             with self.database.failing():
-                self._fetch(clients)
+                self._remembered.fetch(clients)
                 yield
-                self._write(self._batch)
+                self._remembered.write(self._batch)
                 self.chain.write()
                 failpoint("commit.before")
                 self.database.commit()
                 failpoint("commit.after")
             self.chain.written()
-            self._keep(self._batch)
+            self._remembered.keep(self._batch)
         except BaseException:
             self._undo(self._batch, clients)
             raise
@@ -122,47 +118,32 @@ class SqlStore:
 
     def state(self, key: Key, kind: type[T]) -> T:
         """Return the state itself: a batch that fails has it read anew."""
-        plugin, client, name = key
-        kept = self._kept(client).states
-        found = kept.get((plugin, name))
-        if not isinstance(found, kind):
-            found = kind() if found is None else cattrs.structure(found, kind)
-            kept[plugin, name] = found
-        return found
+        return self._remembered.state(key, kind)
 
     def log(self, key: Key) -> Log:
         """Return a log as it is now."""
-        plugin, client, name = key
-        kept = self._kept(client).logs
-        if (plugin, name) not in kept:
-            kept[plugin, name] = self._rows.log(key, merge=self._batch is not None)
-            self._memory.measure(client)
-        return kept[plugin, name]
+        return self._remembered.log(key, merge=self._batch is not None)
 
     def states(self, plugin: str, kind: type[T]) -> dict[str, T]:
         """Return copies of one plugin's states of this kind, by client."""
         with self.database.failing():
-            rows = self._rows.states(plugin, kind.__qualname__)
+            rows = self._remembered.rows.states(plugin, kind.__qualname__)
         return {client: cattrs.structure(json.loads(text), kind) for client, text in rows}
 
     def forget(self, client: str, but: Collection[str] = ()) -> None:
         """Drop what plugins remember of a client, in this batch; ``but``: not those plugins."""
         self.open()
-        self._rows.forget(client, but)
-        kept = self._kept(client)
-        for known in (kept.states, kept.texts, kept.logs):
-            for key in [key for key in known if key[0] not in but]:
-                del known[key]
+        self._remembered.forget(client, but)
 
     def memory(self) -> int:
         """Return the bytes of all states, as JSON, and of all logs."""
         with self.database.failing():
-            return self._rows.size()
+            return self._remembered.rows.size()
 
     def dump(self) -> dict[str, Any]:
         """Return everything as plain values and tensors."""
         with self.database.failing():
-            return {**self._rows.dump(), "ledger": self.ledger.dump()}
+            return {**self._remembered.rows.dump(), "ledger": self.ledger.dump()}
 
     def clear(self) -> None:
         """Forget everything; refused where a guard has served, for that is evidence."""
@@ -176,7 +157,7 @@ class SqlStore:
             for table in (schema.states, schema.logs, schema.chain):
                 self.database.execute(sa.delete(table))
             self.database.commit()
-        self._memory.clear()
+        self._remembered.memory.clear()
         self.chain.undo()
 
     def load(self, dumped: Mapping[str, Any]) -> None:
@@ -185,7 +166,7 @@ class SqlStore:
         with self.batch(()):
             batch = self.open()
             for plugin, client, name, state in dumped["states"]:
-                self._kept(client).states[plugin, name] = state
+                self._remembered.put((plugin, client, name), state)
                 batch.states[plugin, client, name] = state
             for plugin, client, name, rows in dumped["logs"]:
                 log = self.log((plugin, client, name))
@@ -208,39 +189,8 @@ class SqlStore:
         queries = Queries(mark["images"], clients, torch.full((len(clients),), -1))
         self.ledger.add(queries, mark["answers"], [(mark["plugin"], rows, mark["kind"])])
 
-    def _kept(self, client: str) -> Kept:
-        try:
-            return self._memory[client]
-        except KeyError:
-            self._fetch([client])
-            return self._memory[client]
-
-    def _fetch(self, clients: Collection[str]) -> None:
-        """Read the states of clients that are not in memory."""
-        if missing := self._memory.missing(clients):
-            self._memory.add(self._rows.clients(missing))
-
-    def _write(self, batch: Batch) -> None:
-        """Write the states that changed, and what was added to logs."""
-        changed, added = [], []
-        for key, state in batch.states.items():
-            plugin, client, name = key
-            text, texts = changes.text(key, state), self._kept(client).texts
-            if texts.get((plugin, name)) != text:
-                texts[plugin, name] = text
-                changed.append((client, plugin, name, text))
-        for key, log, size in changes.grown(batch):
-            added.append(piece(key, size, log.rows()[size:]))
-        self._rows.write(changed, added)
-
-    def _keep(self, batch: Batch) -> None:
-        """Count what a batch has added in memory, and make room."""
-        for client in {key[1] for key, _, _ in changes.grown(batch)}:
-            self._memory.measure(client)
-        self._memory.used(changes.touched(batch))
-
     def _undo(self, batch: Batch, clients: Sequence[str]) -> None:
         """Drop what a failed batch has touched, from memory and from the connection."""
-        self._memory.drop(changes.touched(batch) | set(clients))
+        self._remembered.drop(batch, clients)
         self.chain.undo()
         self.database.rollback()
