@@ -126,7 +126,7 @@ class Database:
     def _error(self) -> type[Exception]:
         """Return what the driver raises."""
         driver = self._connection.dialect.dbapi if self._connection else None
-        found: type[Exception] = driver.Error if driver else StoreUnavailable
+        found: type[Exception] = driver.Error if driver else sa.exc.DBAPIError
         return found
 
     def drop(self) -> None:
