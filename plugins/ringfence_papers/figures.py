@@ -12,12 +12,16 @@ Result = Mapping[str, Any]
 
 
 def watermark(result: Result, verifier: str) -> float | None:
-    """Return the share of a verifier's marks that the substitute gives back."""
+    """Return the share of a verifier's marks that the substitute gives back; asked for none: none."""
+    if not _asked(result, verifier):
+        return None
     return _mean([e["score"] for e in _claims(result, verifier, own=True)])
 
 
 def control(result: Result, verifier: str) -> float | None:
     """Return the largest such share of a model that is innocent."""
+    if not _asked(result, verifier):
+        return None
     return max((e["score"] for e in _claims(result, verifier, own=False)), default=None)
 
 
@@ -57,6 +61,12 @@ def figure(result: Result, value: str) -> float | None:
         found = found.get(key) if isinstance(found, Mapping) else None
     known = isinstance(found, (int, float)) and not isinstance(found, bool)
     return float(found) if known else None
+
+
+def _asked(result: Result, verifier: str) -> bool:
+    """Return whether there were marks enough to look for: a score of 0 says nothing else."""
+    report = result["verifiers"].get(verifier, {}).get("report", {})
+    return bool(report.get("pairs", 1))
 
 
 def _claims(result: Result, verifier: str, *, own: bool) -> list[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from ringfence_papers.table import Column, Where
 from ringfence_papers.verdict import Finding, Verdict, verdicts
 
 DASH = "-"
+MANY = 12  #: findings behind a claim, of which only those that fail are told one by one
 OF_RUNS = {"convicted", "alarmed"}  #: figures that are 1 or 0 of each run
 
 
@@ -103,7 +104,14 @@ def _spread(found: Spread | None, scale: float, *, share: bool = False) -> str:
 def _told(filled: Filled, verdict: Verdict) -> str:
     """Return one claim and what each row says to it."""
     told = f"{verdict.claim.says}: **{verdict.word}**"
-    parts = [_found(filled, verdict, one) for one in verdict.findings if one.word != "not run"]
+    run = [one for one in verdict.findings if one.word != "not run"]
+    if len(run) > MANY:  # those that hold are counted
+        parts = [
+            _counted(verdict),
+            *(_found(filled, verdict, one) for one in run if one.word == "fails"),
+        ]
+        return f"{told} ({'; '.join(parts)})."
+    parts = [_found(filled, verdict, one) for one in run]
     rest = verdict.counts["not run"]
     if rest:
         parts.append(f"{rest} {'row' if rest == 1 else 'rows'} not run")

@@ -186,6 +186,7 @@ def test_figures_of_a_result():
     result = {
         "evidence": evidence,
         "detectors": {"prada": {"first_alarm": None}, "ood": {"first_alarm": 7}},
+        "verifiers": {"amao": {"report": {"records": 0, "pairs": 0}}},  # too few marks to ask for
         "substitute": {"accuracy": 0.5, "note": "x"},
     }
 
@@ -195,6 +196,7 @@ def test_figures_of_a_result():
         "convicted:dawn",
         "accused:dawn",
         "convicted:amao",
+        "watermark:amao",
         "alarmed:prada",
         "alarmed:ood",
         "alarmed:none",
@@ -203,7 +205,7 @@ def test_figures_of_a_result():
         "nothing.here",
     ]
     assert [figure(result, name) for name in told] == [
-        0.9, 0.2, 1.0, 0.0, 0.0, 0.0, 1.0, None, 0.5, None, None,
+        0.9, 0.2, 1.0, 0.0, 0.0, None, 0.0, 1.0, None, 0.5, None, None,
     ]  # fmt: skip
     with pytest.raises(BadSpec, match="is no figure"):
         figure(result, "nonsense:dawn")
