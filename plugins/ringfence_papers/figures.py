@@ -12,7 +12,7 @@ Result = Mapping[str, Any]
 
 
 def watermark(result: Result, verifier: str) -> float | None:
-    """Return the share of a verifier's marks that the substitute gives back; asked for none: none."""
+    """Return the share of a verifier's marks that the substitute gives back, if any were asked."""
     if not _asked(result, verifier):
         return None
     return _mean([e["score"] for e in _claims(result, verifier, own=True)])
