@@ -32,22 +32,23 @@ from ringfence.store import MemoryStore
 IMAGES = 4000  #: different images that are asked; each time with another first pixel
 BEGIN, END = '{"pixels": ["', '"]}'
 #: A request is three strings put together, so that wrk costs the server next to nothing. The
-#: first four letters of an image are the low bits of its first pixel: no image comes twice.
+#: first four letters of an image are the low bits of its first pixel: none of four million images
+#: comes twice. The third stays a multiple of four, for its last bits are of the exponent.
 SCRIPT = """
 local heads = {{{heads}}}
 local rests = {{}}
 for line in io.lines("{images}") do rests[#rests + 1] = line .. '{end}' end
 local letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local turn, thread = 0
-local function letter(at)
-  local one = math.floor(turn / 64 ^ at) % 64 + 1
+local function letter(every, count, step)
+  local one = math.floor(turn / every) % count * step + 1
   return letters:sub(one, one)
 end
 function setup(one) thread = one end
 function request()
   turn = turn + 1
-  return heads[turn % #heads + 1] .. letter(0) .. letter(1) .. letter(2) .. letter(3)
-    .. rests[turn % #rests + 1]
+  return heads[turn % #heads + 1] .. letter(1, 64, 1) .. letter(64, 64, 1)
+    .. letter(4096, 16, 4) .. letter(65536, 64, 1) .. rests[turn % #rests + 1]
 end
 """
 #: counts other statuses, and refusals that do not say when to come back; costs wrk some speed
