@@ -9,6 +9,7 @@ import numpy as np
 
 from ringfence.errors import RingfenceError
 from ringfence_papers.filled import Filled
+from ringfence_papers.spread import Spread
 from ringfence_papers.table import Column
 
 #: of Okabe and Ito, "Color Universal Design", 2008: told apart by most people
@@ -51,16 +52,24 @@ def _dots(filled: Filled, axes: Any) -> None:
             found = filled.cells[place][column.name].spread
             if found:
                 axes.errorbar(
-                    100 * found.mean, height, xerr=100 * (found.half or 0), fmt=marker,
+                    100 * found.mean, height, xerr=_bar(found), fmt=marker,
                     color=color, ms=5, capsize=2, lw=1,
                 )  # fmt: skip
         axes.plot([], [], marker, color=color, ms=5, label=column.name)
     axes.plot([], [], "o", mfc="none", mec="0.3", ms=6, label="published")
     axes.set_yticks(range(len(shown)), [_row(filled, place) for place in shown])
     axes.invert_yaxis()
-    axes.set_xlabel("percent; bars: 95 % intervals over seeds")
+    axes.set_xlabel("percent; bars: 95 % intervals over seeds, or their range (see the table)")
     axes.grid(axis="x", color="0.9")
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+
+
+def _bar(found: Spread) -> list[list[float]]:
+    """Return how far to the left and to the right a bar reaches, as the table has it."""
+    half = 100 * (found.half or 0)
+    if not found.leaves_shares:
+        return [[half], [half]]
+    return [[100 * (found.mean - found.least)], [100 * (found.greatest - found.mean)]]
 
 
 def _lines(filled: Filled, axes: Any) -> None:
