@@ -75,7 +75,7 @@ class Clients:
 
 def kills(folder, count, each):
     """Let clients ask while the guard is killed ``count`` times; return what they saw."""
-    chosen = random.Random(0)
+    chosen = random.Random(0)  # a place is passed once a batch, and all clients may be in one
     clients = Clients({f"c{n}": add(folder, f"c{n}") for n in range(CLIENTS)}, each)
     killed = 0
     with clients:
@@ -84,7 +84,7 @@ def kills(folder, count, each):
             dies = (
                 ""
                 if last or killed % 2
-                else f"{NAMES[killed // 2 % len(NAMES)]}:{chosen.randint(2, 60)}"
+                else f"{NAMES[killed // 2 % len(NAMES)]}:{chosen.randint(2, min(60, each // 4))}"
             )
             with running(folder, {"repeats": "pipeline"}, dies=dies) as (process, url):
                 clients.url = url
