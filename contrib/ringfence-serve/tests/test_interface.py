@@ -1,6 +1,6 @@
 """The OpenAPI document says what the server does: schemathesis holds it to it (G5).
 
-``RINGFENCE_CASES=10000`` for the figure in the README; its pytest plugin is not needed.
+``RINGFENCE_CASES=5000`` for the figure in the README; its pytest plugin is not needed.
 """
 
 from __future__ import annotations
