@@ -54,12 +54,8 @@ def identify_trainer(plugin: Any) -> list[Any] | None:
     if wrong := [name for name in names if name not in given]:
         raise BrokenPlugin(f"{cls}.trained_by names {wrong[0]!r}, which is none of its options.")
     kept = {name: given[name] for name in names}
-    return [
-        cls,
-        kept,
-        {v: digest for v, digest in files.items() if v in map(str, kept.values())},
-        source,
-    ]
+    named = {str(value) for value in kept.values()}
+    return [cls, kept, {file: files[file] for file in files if file in named}, source]
 
 
 def sources(used: Mapping[str, Any]) -> dict[str, str | None]:
