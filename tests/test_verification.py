@@ -13,12 +13,12 @@ from click.testing import CliRunner
 
 from ringfence import artifact, evidence, exhibit, hookimpl, plugins, suspects, verification
 from ringfence.answers import answer_format
+from ringfence.case import Case
 from ringfence.cli import main
 from ringfence.errors import BadEvidence, BadOption
 from ringfence.registration import FILE
 from ringfence.service import Service
 from ringfence.types import Evidence
-from ringfence.verification import Case
 
 RUN = ["run", "--dataset", "toy_blobs", "--attack", "toy_random_queries", "--budget", "300"]
 RUN += ["--benign-clients", "2", "--labels", "hard", "--defense", "toy_watermark"]

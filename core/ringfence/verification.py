@@ -6,52 +6,27 @@ and the victim only where the run's own folder is at hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import field, frozen, validators
 from torch import nn
 
 from ringfence import artifact, device, exhibit, plugins, registration, suspects
-from ringfence.errors import BadEvidence, BadOption, UnknownName
+from ringfence.case import Case, named, parts, rebuilt, refuse_strangers
+from ringfence.errors import BadEvidence, BadOption
 from ringfence.evidence import judge
 from ringfence.exhibit import Exhibit
 from ringfence.experiment import Experiment
-from ringfence.protocols import Endpoint, Exhibitor, OracleSource, Verifier
+from ringfence.protocols import Endpoint, Exhibitor, Verifier
 from ringfence.registration import Registration
 from ringfence.reports import report_of
 from ringfence.selection import ask, makers, manager
 from ringfence.store import MemoryStore
-from ringfence.suspects import Size
 from ringfence.types import Split
 
-Options = Mapping[str, Mapping[str, Any]]
 HOOK = "make_verifier"
-
-
-def _texts(values: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(map(str, values))
-
-
-@frozen(kw_only=True)
-class Case:
-    """Who is accused, by which ledger, beside whom.
-
-    A suspect or control is a file, or the address of a service that an oracle plugin can ask; a
-    ledger is a folder, or ``NAME:VALUE``, a store plugin with the option of that value.
-    """
-
-    suspect: str = field(converter=str)
-    ledger: str = field(converter=str)
-    controls: tuple[str, ...] = field(converter=_texts, validator=validators.min_len(1))
-    verifier: str
-    model: str | None = None  #: of weights whose architecture is unknown; none: the victim's
-    options: Options = field(factory=dict)
-    owner_queries: int = field(default=10_000, validator=validators.gt(0))
-    device: str = "cpu"
-    threads: int | None = None
 
 
 def verify(case: Case) -> dict[str, Any]:
@@ -61,9 +36,9 @@ def verify(case: Case) -> dict[str, Any]:
     found, victim, registered = _evidence(case)
     court = _court(case, found)
     verifiers = _verifier(case, court, plugin, found, victim)
-    given = [_found(case, one) for one in (case.suspect, *case.controls)]
-    _refuse_strangers(case, _names(case, found, given))
-    asked = [one if isinstance(one, Endpoint) else _net(case, found, one) for one in given]
+    given = [named(case, one) for one in (case.suspect, *case.controls)]
+    refuse_strangers(case, parts(case, found, given))
+    asked = [one if isinstance(one, Endpoint) else rebuilt(case, found, one) for one in given]
     suspect, *others = asked
     controls = [(f"control:{name}", one) for name, one in zip(case.controls, others, strict=True)]
     evidence = judge(court, verifiers, suspect, controls)
@@ -155,59 +130,10 @@ def _verifier(
         raise BadEvidence(
             f"{case.verifier!r} needs the victim. Give the run's own folder as --ledger."
         )
-    model = _net(case, found, victim) if wanted and victim else None
+    model = rebuilt(case, found, victim) if wanted and victim else None
     arguments = {"run": court.for_defense(case.verifier, plugin), "victim": model}
     made: dict[str, Verifier] = ask(pm, HOOK, lambda _: arguments)
     return made
-
-
-def _found(case: Case, name: str) -> suspects.Found | Endpoint:
-    """Return the weights in a file or stage, or the service at an address."""
-    kind, address, _ = name.partition("://")
-    if address:
-        oracle = {"https": "http"}.get(kind, kind)
-        source: OracleSource = plugins.build(
-            "oracles", f"{oracle}:{name}", case.options.get(oracle)
-        )
-        return source.connect(_no_service)
-    if not Path(name).exists():
-        raise BadEvidence(f"{name} is not there. Give a file of weights, or a stage of a run.")
-    return suspects.find(Path(name))
-
-
-def _no_service() -> Endpoint:
-    raise BadEvidence("This oracle sets up a victim of its own. Give the address of a service.")
-
-
-def _names(case: Case, found: Exhibit, given: Sequence[suspects.Found | Endpoint]) -> list[str]:
-    """Return the plugins of this case beside its verifier."""
-    models = [_model(case, found, one) for one in given if isinstance(one, suspects.Found)]
-    stores = [case.ledger.partition(":")[0]] if ":" in case.ledger else []
-    return [*models, *stores, *(["http"] if len(models) < len(given) else [])]
-
-
-def _model(case: Case, found: Exhibit, given: suspects.Found) -> str:
-    """Return the name of an architecture: the one of the weights, --model, or the victim's."""
-    name = given.model or case.model or found.origin.model
-    if name is None:
-        raise BadEvidence(f"The architecture of {given.source} is unknown. Give --model.")
-    return name
-
-
-def _net(case: Case, found: Exhibit, given: suspects.Found) -> nn.Module:
-    """Return a model with the given weights."""
-    origin, name = found.origin, _model(case, found, given)
-    known = given.options if given.model else origin.options if name == origin.model else {}
-    size = Size(origin.num_classes, origin.image_shape)
-    net = suspects.build(given, name, {**known, **case.options.get(name, {})}, size)
-    return net.to(case.device)
-
-
-def _refuse_strangers(case: Case, models: Sequence[str]) -> None:
-    """Refuse options of what has no part in this case."""
-    known = {case.verifier, *models}
-    for stranger in sorted(set(case.options) - known):
-        raise UnknownName("plugin of this case", stranger, known, option=f"{stranger}.")
 
 
 def _told(found: Exhibit, plugin: str) -> dict[str, int]:

@@ -46,7 +46,7 @@ def verify(options: tuple[str, ...], as_json: bool, **given: Any) -> None:
     Example: ringfence verify --suspect runs/a/stages/attack --ledger runs/a --control
     runs/b/stages/victim --verifier dawn
     """
-    from ringfence.verification import Case
+    from ringfence.case import Case
     from ringfence.verification import verify as judged
 
     found = judged(Case(**given, options=parse(options)))
