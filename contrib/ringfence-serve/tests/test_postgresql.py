@@ -8,7 +8,7 @@ from histories import batches, live, seen, step
 from hypothesis import HealthCheck, given, settings
 from postgresql import running
 from ringfence_serve.chain import check
-from ringfence_serve.database import StoreInUse
+from ringfence_serve.opening import StoreInUse
 from ringfence_serve.operations import Order
 from ringfence_serve.server import Settings, make_server
 from ringfence_serve.store import SqlStore

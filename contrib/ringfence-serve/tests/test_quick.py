@@ -1,9 +1,10 @@
-"""Quicker pooling says what PyTorch's says, to the bit."""
+"""Quicker layers say what PyTorch's say: pools to the bit, convolutions to the last ones."""
 
 from __future__ import annotations
 
 import pytest
 import torch
+from ringfence_serve.layers import Conv
 from ringfence_serve.quick import quickened
 from torch import nn
 
@@ -31,7 +32,27 @@ def test_the_model_itself_stays_and_shares_its_weights():
 
     assert pools(plain)
     assert next(quick.parameters()) is plain[0].weight
-    assert torch.equal(quick(images), plain(images))
+    torch.testing.assert_close(quick(images), plain(images), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"stride": 2}, {"padding": 2}, {"bias": False}, {"kernel_size": (3, 5)}]
+)
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_convolutions_are_the_same_numbers(told, count):
+    plain = nn.Conv2d(**{"in_channels": 3, "out_channels": 8, "kernel_size": 5, **told})
+    images = torch.rand(count, 3, 16, 16)
+    parent = nn.Sequential(plain)
+
+    assert type(quickened(parent).whole[0]) is Conv
+    torch.testing.assert_close(quickened(parent)(images), plain(images), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("told", [{"groups": 2}, {"dilation": 2}, {"padding": "same"}])
+def test_other_convolutions_stay(told):
+    plain = nn.Sequential(nn.Conv2d(2, 4, 3, **told), nn.Conv2d(4, 2, 3, padding_mode="reflect"))
+
+    assert [type(one) for one in quickened(plain).whole] == [nn.Conv2d, nn.Conv2d]
 
 
 def test_hooks_are_called():

@@ -13,7 +13,8 @@ from histories import Count, batches, live, seen, step
 from hypothesis import given, settings
 from ringfence_serve import schema
 from ringfence_serve.chain import check
-from ringfence_serve.database import StoreInUse, StoreUnavailable
+from ringfence_serve.database import StoreUnavailable
+from ringfence_serve.opening import StoreInUse
 from ringfence_serve.store import SqlStore
 
 from ringfence import artifact, plugins

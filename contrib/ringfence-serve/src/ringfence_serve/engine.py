@@ -146,7 +146,7 @@ class Engine:
     def _told_before(self, keys: Sequence[bytes]) -> dict[bytes, Floats]:
         """Return what was answered to the same images of the same clients before."""
         wanted = tuple(dict.fromkeys(keys))
-        rows = self.store.database.again(
+        rows = self.store.database.fetch(
             ("before", len(wanted)), lambda: _before(len(wanted)), wanted
         )
         return {image: pixels.numbers(answer) for image, answer in rows}  # the oldest one stays

@@ -30,7 +30,7 @@ class Ids:
                 continue
             if any(ask.id == a.id and ask.client == a.client for a in asks[:place]):
                 found[place] = Refusal(409, "id_in_use", "A request with this id is in progress.")
-            elif replied := self.database.again("replied", _replied, (ask.client, ask.id)):
+            elif replied := self.database.fetch("replied", _replied, (ask.client, ask.id)):
                 ((request, reply),) = replied
                 same = request == ask.digest
                 mixed = Refusal(422, "id_reused", "This id belongs to a request with other images.")

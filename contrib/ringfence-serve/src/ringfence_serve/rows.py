@@ -14,7 +14,8 @@ from torch import Tensor
 from ringfence.log import Log
 from ringfence.store import Key
 from ringfence_serve import schema, tensors
-from ringfence_serve.database import Database, Values
+from ringfence_serve.database import Database
+from ringfence_serve.driver import Values
 from ringfence_serve.memory import Kept
 
 PARTS = 64  #: pieces of a log from which on it is written as one

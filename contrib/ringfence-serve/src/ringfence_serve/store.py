@@ -35,7 +35,7 @@ from ringfence_serve.rows import Rows
 T = TypeVar("T")
 
 
-@define(eq=False)
+@define(eq=False, on_setattr=[])  # what a batch sets needs no validators
 class SqlStore:
     """A :class:`ringfence.protocols.Store` in an SQL database; SQLite is the default."""
 

@@ -155,8 +155,8 @@ def import_(file: Path, out: Path, commitment: str) -> None:
 
 def _do(target: tuple[Path, str | None], **order: Any) -> Any:
     """Carry out an order: by the guard that is running, or here where none is."""
-    from ringfence_serve.database import StoreInUse
     from ringfence_serve.direct import perform
+    from ringfence_serve.opening import StoreInUse
     from ringfence_serve.operations import Order
 
     made = msgspec.convert({k: v for k, v in order.items() if v is not None}, Order)
