@@ -51,20 +51,6 @@ function request()
     .. letter(4096, 16, 4) .. letter(65536, 64, 1) .. rests[turn % #rests + 1]
 end
 """
-#: counts other statuses, and refusals that do not say when to come back; costs wrk some speed
-COUNT = """
-busy, silent, other = 0, 0, 0
-function response(status, headers, body)
-  if status == 503 then
-    busy = busy + 1
-    if not (headers["retry-after"] or headers["Retry-After"]) then silent = silent + 1 end
-  elseif status ~= 200 then other = other + 1 end
-end
-function done()
-  io.write(string.format("busy %d silent %d other %d\\n",
-    thread:get("busy"), thread:get("silent"), thread:get("other")))
-end
-"""
 
 
 @frozen
@@ -82,17 +68,18 @@ class Guard:
         with self.images.open() as lines:
             return f"{BEGIN}AAAA{lines.readline().strip()}{END}".encode()
 
-    def ask(
-        self, connections: int, seconds: int, *, count: bool = False, every: int = 0
-    ) -> dict[str, Any]:
+    def request(self, key: str) -> bytes:
+        """Return a whole request of the client that has ``key``."""
+        return self._head(key).encode() + self.example[len(BEGIN) :]
+
+    def ask(self, connections: int, seconds: int, *, every: int = 0) -> dict[str, Any]:
         """Return what wrk says of so many connections, as many clients taking turns.
 
         ``every``: seconds between two looks at the guard's memory; none if 0.
         """
         script = self.images.with_suffix(".lua")
         heads = ", ".join(json.dumps(self._head(key)) for key in self.keys[:connections])
-        text = SCRIPT.format(heads=heads, images=self.images, end=END)
-        script.write_text(text + COUNT if count else text)
+        script.write_text(SCRIPT.format(heads=heads, images=self.images, end=END))
         before = sum(self.process.cpu_times()[:2])
         with self._watched(every) as sizes:
             seen = _wrk(self.url, script, connections, seconds)
@@ -181,12 +168,9 @@ def _wrk(url: str, script: Path, connections: int, seconds: int) -> dict[str, An
     rate = re.search(r"Requests/sec:\s+([0-9.]+)", told)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", told)
     lost = re.search(r"Socket errors: (.+)", told)
-    counted = re.search(r"busy (\d+) silent (\d+) other (\d+)", told)
     assert count
     assert rate
-    kinds = ("busy", "silent", "other")
-    others = dict(zip(kinds, map(int, counted.groups()), strict=True)) if counted else {}
-    return others | {
+    return {
         "requests": int(count[1]),
         "requests_per_second": float(rate[1]),
         "times": dict(re.findall(r"(50|75|90|99)%\s+([0-9.]+[mu]?s)", told)),

@@ -2,9 +2,9 @@
 
     python contrib/ringfence-serve/benchmarks/overload.py runs/first --seconds 30
 
-A guard with a short queue is asked by 128 to 512 connections at once: what is answered, what is
-refused and how fast, and how long the next request takes. Then one client asks while 500
-connections are open over which only a part of a request came. Needs wrk. Prints JSON.
+A guard with a short queue is asked by 128 to 512 connections at once: how long answers and
+refusals take, and how long the next request. Then one client asks while 500 connections are open
+over which only a part of a request came; this needs wrk. Prints JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 import load
 import psutil
 import urllib3
+from crowd import crowd
 
 HALF = "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
@@ -44,7 +45,9 @@ def main() -> None:
 
 def shed(guard: load.Guard, connections: int, seconds: int) -> dict[str, Any]:
     """Return what many connections see, and how long one request takes right afterwards."""
-    seen = guard.ask(connections, seconds, count=True)
+    host, port = guard.url.removeprefix("http://").split(":")
+    requests = [guard.request(key) for key in guard.keys[:connections]]
+    seen = crowd(host, int(port), requests, seconds)
     begun = time.monotonic()
     http = urllib3.PoolManager(retries=False)
     headers = {"Authorization": f"Bearer {guard.keys[0]}", "Content-Type": "application/json"}

@@ -6,9 +6,11 @@ import asyncio
 import threading
 import time
 
+import pytest
 import torch
+from ringfence_serve import batcher
 from ringfence_serve.asks import Ask
-from ringfence_serve.batcher import SHORT, Batcher
+from ringfence_serve.batcher import SHORT, Batcher, Full
 
 
 class Answers:
@@ -98,3 +100,41 @@ def test_what_can_be_received_at_once_is_one_batch():
 
     serve(engine, True, job)
     assert engine.sizes == [1, 8]
+
+
+@pytest.mark.parametrize(
+    ("whole", "all_threads", "own", "wanted"),
+    [(0.060, 0.055, 0.010, 0.015), (0.060, 0.010, 0.010, 0.060), (0.010, 0.018, 0.010, 0.010)],
+    ids=["the loop had most of it", "it waited for the disk", "beside one another"],
+)
+def test_a_batch_is_not_long_because_the_loop_is_busy(monkeypatch, whole, all_threads, own, wanted):
+    for clock, took in (
+        ("perf_counter", whole),
+        ("process_time", all_threads),
+        ("thread_time", own),
+    ):
+        monkeypatch.setattr(batcher.time, clock, iter([5.0, 5.0 + took]).__next__)
+
+    _, seconds = batcher._timed(list, [])
+
+    assert seconds == pytest.approx(wanted)
+
+
+def test_a_full_queue_is_answered_at_once():
+    engine = Answers()
+
+    async def insist(batcher):
+        for _ in range(20):  # who is refused comes again in the next turn
+            try:
+                return await batcher.submit(one())
+            except Full:
+                await asyncio.sleep(0)
+        raise AssertionError("refused 20 times")
+
+    async def job(batcher):
+        await batcher.submit(one())
+        batcher.bound = 2
+        await asyncio.gather(*(insist(batcher) for _ in range(6)))
+
+    serve(engine, True, job)
+    assert engine.sizes == [1, 2, 2, 2]

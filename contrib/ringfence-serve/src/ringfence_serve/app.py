@@ -87,8 +87,8 @@ class Server:
 
     async def ready(self, request: Request) -> Response:
         """Say whether queries would be answered: the queue has room, the store answers."""
-        if self.batcher.waiting >= self.batcher.bound:
-            return replies.error(503, "busy", "Too many queries are waiting.", wait=1)
+        if self.batcher.full:
+            return replies.BUSY
         try:
             await self.batcher.call(self.operations.head)
         except RingfenceError:

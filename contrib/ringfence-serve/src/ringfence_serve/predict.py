@@ -64,7 +64,7 @@ class Predict:
         except BadRequest as error:
             return replies.error(400, "bad_request", str(error))
         except Full:
-            return replies.error(503, "busy", "Too many queries are waiting.", wait=1)
+            return replies.BUSY
         except StoreUnavailable as error:
             log.error("%s", error)
             return replies.error(503, "store", "Nothing can be answered just now.", wait=5)
@@ -73,6 +73,8 @@ class Predict:
             return replies.failed()
 
     async def _answers(self, headers: Headers, receive: Receive) -> bytes | Response:
+        if self.batcher.full:  # before any work is done for it, or those who wait would wait longer
+            return replies.BUSY
         body = await whole(headers, receive, self.reader.largest, self.body_seconds)
         account = self._client(headers)
         if account is None:

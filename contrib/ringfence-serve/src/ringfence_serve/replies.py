@@ -65,6 +65,9 @@ def error(
     return Response(body, status, headers, media_type=JSON)
 
 
+BUSY = error(503, "busy", "Too many queries are waiting.", wait=1)
+
+
 def failed() -> Response:
     """Return the error for what should not have happened."""
     return error(500, "failed", "The request failed. The operator's log says why.")
