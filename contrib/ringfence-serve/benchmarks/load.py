@@ -23,7 +23,7 @@ from attrs import frozen
 from ringfence_serve import guarded, keys, schema
 from ringfence_serve.direct import perform
 from ringfence_serve.operations import Order
-from ringfence_serve.server import url_of
+from ringfence_serve.settings import url_of
 from ringfence_serve.store import SqlStore
 
 from ringfence.images import as_float

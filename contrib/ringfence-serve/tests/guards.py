@@ -13,10 +13,12 @@ import msgspec
 import torch
 import urllib3
 from ringfence_serve import failpoints
+from ringfence_serve.assembly import make_server
 from ringfence_serve.direct import perform
 from ringfence_serve.guarded import Guarded
 from ringfence_serve.operations import Order
-from ringfence_serve.server import Settings, make_server, serve, url_of
+from ringfence_serve.server import serve
+from ringfence_serve.settings import Settings, url_of
 from ringfence_serve.store import SqlStore
 
 from ringfence import plugins

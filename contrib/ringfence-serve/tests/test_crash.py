@@ -16,7 +16,7 @@ from guards import WARY, add, ask, guarded, images, pool, running
 from ringfence_serve import pixels, schema
 from ringfence_serve.chain import check
 from ringfence_serve.failpoints import NAMES
-from ringfence_serve.server import url_of
+from ringfence_serve.settings import url_of
 from ringfence_serve.store import SqlStore
 
 from ringfence.store import MemoryStore

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from attrs import evolve
-from ringfence_serve.server import url_of
+from ringfence_serve.settings import url_of
 from ringfence_serve.store import SqlStore
 
 from ringfence import exhibit

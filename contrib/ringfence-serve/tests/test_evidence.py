@@ -12,7 +12,7 @@ from guards import add, ask, body, headers, images, pool, running
 from ringfence_serve import export
 from ringfence_serve.chain import Entry, check
 from ringfence_serve.operations import parse
-from ringfence_serve.server import url_of
+from ringfence_serve.settings import url_of
 from ringfence_serve.store import SqlStore
 
 from ringfence import exhibit

@@ -19,7 +19,7 @@ from ringfence_serve import pixels, schema
 from ringfence_serve.chain import Chain
 from ringfence_serve.database import StoreUnavailable
 from ringfence_serve.operations import Order
-from ringfence_serve.server import url_of
+from ringfence_serve.settings import url_of
 from ringfence_serve.store import SqlStore
 
 PREDICT = "/v1/predict"

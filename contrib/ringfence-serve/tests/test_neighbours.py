@@ -16,8 +16,9 @@ import torch
 from guards import TIMID, add, body, headers, images, running
 from ringfence_serve import guarded
 from ringfence_serve.commands.serve import _quota, _rate
+from ringfence_serve.limits import automatic_quota, automatic_rate
 from ringfence_serve.oracle import Http
-from ringfence_serve.server import automatic_quota, automatic_rate, url_of
+from ringfence_serve.settings import url_of
 from ringfence_serve.store import SqlStore
 from ringfence_serve.upstream import Upstream
 from ringfence_serve.webhook import Webhook

@@ -7,10 +7,11 @@ from guards import WARY, body, guarded, headers, images
 from histories import batches, live, seen, step
 from hypothesis import HealthCheck, given, settings
 from postgresql import running
+from ringfence_serve.assembly import make_server
 from ringfence_serve.chain import check
 from ringfence_serve.opening import StoreInUse
 from ringfence_serve.operations import Order
-from ringfence_serve.server import Settings, make_server
+from ringfence_serve.settings import Settings
 from ringfence_serve.store import SqlStore
 from starlette.testclient import TestClient
 

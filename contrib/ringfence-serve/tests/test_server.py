@@ -12,7 +12,7 @@ import pytest
 import torch
 from guards import WARY, add, body, guarded, headers, images, server
 from PIL import Image
-from ringfence_serve.server import make_service
+from ringfence_serve.assembly import make_service
 from starlette.testclient import TestClient
 
 from ringfence.service import Service

@@ -14,7 +14,7 @@ from ringfence_serve import keys
 from ringfence_serve.accounts import Accounts
 from ringfence_serve.alarms import Alarms
 from ringfence_serve.operations import Operations, Order
-from ringfence_serve.server import ADDRESS, OPERATOR, url_of
+from ringfence_serve.settings import ADDRESS, OPERATOR, url_of
 from ringfence_serve.store import SqlStore
 
 SECONDS = 60.0  #: until the server is given up

@@ -6,25 +6,26 @@ commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
-import sqlalchemy as sa
 import torch
 from attrs import define, field
 from torch import Tensor
 
 from ringfence.service import Service
 from ringfence.types import Queries
-from ringfence_serve import pixels, schema
+from ringfence_serve import pixels
 from ringfence_serve.accounts import Accounts
 from ringfence_serve.alarms import Alarms
-from ringfence_serve.asks import Ask, Floats, Refusal, Reply
+from ringfence_serve.asks import Ask, Floats, Reply
 from ringfence_serve.database import StoreUnavailable
 from ringfence_serve.failpoints import failpoint
 from ringfence_serve.ids import Ids
+from ringfence_serve.quotas import Quotas
 from ringfence_serve.record import Counts, Record
+from ringfence_serve.repeats import first_rows, told_before
 from ringfence_serve.store import SqlStore
 
 
@@ -42,6 +43,7 @@ class Engine:
     counted: Callable[[int, int, int], None] = lambda *_: None  #: queries, changed, alarms
     _ids: Ids = field(init=False)
     _record: Record = field(init=False)
+    _quotas: Quotas = field(init=False)
     _device: torch.device = field(init=False)
 
     @_ids.default
@@ -51,6 +53,10 @@ class Engine:
     @_record.default
     def _make_record(self) -> Record:
         return Record(self.store.database, self.alarms, self.service.format)
+
+    @_quotas.default
+    def _make_quotas(self) -> Quotas:
+        return Quotas(self.service, self.accounts, self.quota)
 
     @_device.default
     def _find_device(self) -> torch.device:
@@ -78,7 +84,7 @@ class Engine:
         failpoint("batch.before")
         with self.store.batch([ask.client for ask in asks]):
             replies: dict[int, Reply] = self._ids.known(asks)
-            self._refuse(asks, replies)
+            self._quotas.refuse(asks, replies)
             open_ = [place for place in range(len(asks)) if place not in replies]
             answers, counts = self._answers([asks[place] for place in open_])
             replies |= dict(zip(open_, answers, strict=True))
@@ -86,26 +92,6 @@ class Engine:
         self.alarms.settle(kept=True)
         self.counted(*counts)
         return [replies[place] for place in range(len(asks))]
-
-    def _refuse(self, asks: Sequence[Ask], replies: dict[int, Reply]) -> None:
-        """Refuse those whose clients have asked as much as they may."""
-        quotas = {ask.client: self._quota(ask.client) for ask in asks}
-        limits = {client: quota for client, quota in quotas.items() if quota is not None}
-        sent = {client: one.count for client, one in self.service.sent(limits).items()}
-        for place, ask in enumerate(asks):
-            if ask.client not in limits or place in replies:
-                continue
-            if sent[ask.client] + ask.size > limits[ask.client]:
-                left = max(0, limits[ask.client] - sent[ask.client])
-                told = f"{left} of {limits[ask.client]} queries are left"
-                message = f"{told}, and {ask.size} were asked."
-                replies[place] = Refusal(403, "quota_used", message)
-            else:
-                sent[ask.client] += ask.size
-
-    def _quota(self, client: str) -> int | None:
-        own = self.accounts.named(client).quota
-        return own if own is not None else self.quota
 
     def _answers(self, asks: Sequence[Ask]) -> tuple[list[Floats], Counts]:
         """Return the answers to each request, and what is to be counted."""
@@ -134,22 +120,14 @@ class Engine:
         self, images: Floats, clients: Sequence[str], keys: Sequence[bytes]
     ) -> tuple[Floats, Counts]:
         """The same, but what was answered before is answered alike, and does not count."""
-        told, counts = self._told_before(keys), (0, 0, 0)
+        told, counts = told_before(self.store.database, keys), (0, 0, 0)
         if not told and len(set(keys)) == len(keys):
             return self._ask(images, clients, keys)
-        if new := _first_rows(keys, told):
+        if new := first_rows(keys, told):
             own = [keys[row] for row in new]
             sent, counts = self._ask(images[new], [clients[row] for row in new], own)
             told |= dict(zip(own, sent, strict=True))
         return np.stack([told[key] for key in keys]), counts
-
-    def _told_before(self, keys: Sequence[bytes]) -> dict[bytes, Floats]:
-        """Return what was answered to the same images of the same clients before."""
-        wanted = tuple(dict.fromkeys(keys))
-        rows = self.store.database.fetch(
-            ("before", len(wanted)), lambda: _before(len(wanted)), wanted
-        )
-        return {image: pixels.numbers(answer) for image, answer in rows}  # the oldest one stays
 
     def _spared(self, queries: Queries) -> Tensor | None:
         """Return which rows are answered honestly: all while observing, else trusted clients'."""
@@ -158,19 +136,3 @@ class Engine:
 
     def _are_spared(self, clients: Sequence[str]) -> list[bool]:
         return [self.observe or self.accounts.trusted(client) for client in clients]
-
-
-def _first_rows(keys: Sequence[bytes], told: Collection[bytes]) -> list[int]:
-    """Return the first row of each key that was not answered yet."""
-    first: dict[bytes, int] = {}
-    for row, key in enumerate(keys):
-        if key not in told:
-            first.setdefault(key, row)
-    return list(first.values())
-
-
-def _before(count: int) -> sa.ClauseElement:
-    """Return what asks for earlier answers to so many images, the oldest last."""
-    columns = schema.queries.c
-    wanted = columns.image.in_([sa.bindparam(f"key{place}") for place in range(count)])
-    return sa.select(columns.image, columns.answer).where(wanted).order_by(columns.number.desc())

@@ -13,6 +13,8 @@ from attrs import define, field
 
 KNOWN = 100_000  #: buckets that are kept; a client that was away for longer has a full one
 SECONDS = 10.0  #: of its rate that a client may ask at once
+AUTO_SHARE = 10  #: an automatic quota is this part of the queries with which the model was stolen
+AUTO_SECONDS = 24 * 3600  #: at an automatic rate a thief needs so long for what it needed
 
 
 @define(eq=False)
@@ -39,3 +41,13 @@ class Rates:
         if len(self._buckets) > KNOWN:
             self._buckets.popitem(last=False)
         return 0.0
+
+
+def automatic_quota(cost: int | None) -> int | None:
+    """Return a tenth of what a thief needed; nothing where that is unknown."""
+    return None if cost is None else max(1, cost // AUTO_SHARE)
+
+
+def automatic_rate(cost: int | None) -> float | None:
+    """Return a rate at which a thief needs a day: who sees an alarm can do something about it."""
+    return None if cost is None else cost / AUTO_SECONDS

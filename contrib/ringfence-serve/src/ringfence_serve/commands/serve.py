@@ -97,13 +97,13 @@ def serve(
     """
     if sum(one is not None for one in (run, model_file, upstream)) != 1:
         raise click.UsageError("Give one of RUN, --model-file and --upstream.")
-    from ringfence_serve import guarded, server  # torch: only when something runs
+    from ringfence_serve import guarded, server, settings  # torch: only when something runs
     from ringfence_serve.store import SqlStore
 
     own = parse(options)
     named = {name: given.pop(name) for name in _CHOICE}
     named = {name: value for name, value in named.items() if value not in (None, ())}
-    kept = SqlStore(store or server.url_of(state))
+    kept = SqlStore(store or settings.url_of(state))
     if run is not None:
         _refuse_named(named)
         found = guarded.of_run(run, kept, named, own)
@@ -112,14 +112,14 @@ def serve(
     else:
         found = guarded.of_upstream(str(upstream), kept, named, own)
     secret = webhook_secret.read_bytes().strip() if webhook_secret else b""
-    settings = server.Settings(
+    chosen = settings.Settings(
         state=state,
         quota=_quota(quota, found.cost),
         rate=_rate(rate, found.cost),
         webhook_secret=secret,
         **given,
     )
-    server.serve(found, kept, settings)
+    server.serve(found, kept, chosen)
 
 
 #: options that say what is guarded, as a run names it
@@ -141,7 +141,7 @@ def _refuse_named(named: dict[str, Any]) -> None:
 
 def _quota(text: str | None, cost: int | None) -> int | None:
     """Return the quota of clients without one of their own; say what would be sensible."""
-    from ringfence_serve.server import automatic_quota
+    from ringfence_serve.limits import automatic_quota
 
     automatic = automatic_quota(cost)
     if text in (None, "none"):
@@ -160,7 +160,7 @@ def _quota(text: str | None, cost: int | None) -> int | None:
 
 def _rate(text: str | None, cost: int | None) -> float | None:
     """Return the rate of clients without one of their own."""
-    from ringfence_serve.server import automatic_rate
+    from ringfence_serve.limits import automatic_rate
 
     if text in (None, "none"):
         return None
