@@ -1,31 +1,46 @@
 """Can a client tell by the time that its answer was changed (G9)?
 
-    python contrib/ringfence-serve/benchmarks/timing.py runs/first --samples 100000
+    python contrib/ringfence-serve/benchmarks/timing.py runs/first --samples 100000 --state out/g9
 
-Asks one image at a time of two clients, one suspected and one not, in turn, and compares the
-times of answers that were changed with those that were not by Welch's t, the slowest 5 percent
+Asks one image at a time of two clients, one suspected and one not, in random order, and compares
+the times of answers that were changed with those that were not by Welch's t, the slowest 5 percent
 cut off. Below 4.5 nobody can tell (the bound of dudect). Needs no network. Prints JSON.
+
+With ``--state`` the guard and all times are kept: the same command goes on until there are so many
+samples, after an interruption too. ``--seconds`` ends it earlier, between two samples.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import torch
+from attrs import frozen
+from numpy.typing import NDArray
 from ringfence_serve import guarded
 from ringfence_serve.asks import Ask
+from ringfence_serve.assembly import make_server
 from ringfence_serve.direct import perform
 from ringfence_serve.engine import Engine
 from ringfence_serve.operations import Order
 from ringfence_serve.record import Record
-from ringfence_serve.server import Settings, make_server, url_of
+from ringfence_serve.settings import DATABASE, Settings, url_of
 from ringfence_serve.store import SqlStore
 from scipy.stats import ttest_ind
+
+WARM = 500  #: samples of each start that are not counted
+BLOCK = 1000  #: samples until they are written
+PLAIN, UNCHANGED, CHANGED = range(3)  #: the second and third are the suspected client's
 
 
 def main() -> None:
@@ -33,50 +48,85 @@ def main() -> None:
     told = argparse.ArgumentParser(description=__doc__)
     told.add_argument("run", type=Path)
     told.add_argument("--samples", type=int, default=100_000)
+    told.add_argument("--seconds", type=float, default=float("inf"))
+    told.add_argument("--state", type=Path, help="folder to go on in; else all is forgotten")
     given = told.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        state = Path(folder)
-        for name in ("odd", "even"):
+        state = given.state or Path(folder)
+        kept = state / "times.npy"
+        times = np.load(kept) if kept.exists() else np.empty((0, 2))
+        with asked(given.run, state, seed=len(times)) as samples:
+            end = time.monotonic() + given.seconds
+            while len(times) < given.samples and time.monotonic() < end:
+                times = np.concatenate([times, [next(samples) for _ in range(BLOCK)]])
+                np.save(kept, times)
+    print(json.dumps(compared(times), indent=2))
+
+
+@contextmanager
+def asked(run: Path, state: Path, seed: int) -> Iterator[Iterator[tuple[int, float]]]:
+    """Yield kinds of answers and the seconds they took, without end, of the guard in ``state``."""
+    if not (state / DATABASE).exists():
+        for name in ("good", "bad"):
             perform(state, None, Order(action="add", name=name))
-        store = SqlStore(url_of(state))
-        found = guarded.of_run(given.run, store, {}, {})
-        engine = make_server(found, store, Settings(state=state)).batcher.engine
-        print(json.dumps(compared(engine, found, given.samples), indent=2))
-        store.database.close()
+    store = SqlStore(url_of(state))
+    found = guarded.of_run(run, store, {}, {})
+    engine = make_server(found, store, Settings(state=state)).batcher.engine
+    asking = Asking(engine, found, torch.Generator().manual_seed(seed))
+    for _ in range(WARM):
+        asking.sample()
+    gc.collect()
+    gc.freeze()  # as the server does
+    yield iter(asking.sample, None)
+    store.database.close()
 
 
-def compared(engine: Engine, found: guarded.Guarded, samples: int) -> dict[str, object]:
-    """Return Welch's t for clients (suspected or not) and for answers (changed or not)."""
-    random = torch.Generator().manual_seed(0)
-    test = found.run.test.images.float() / 255
-    seen = engine.service.listener
-    assert isinstance(seen, Record)
-    times: dict[str, list[float]] = {"suspected": [], "plain": [], "changed": [], "unchanged": []}
-    for turn in range(samples):
-        guilty = bool(turn % 2)
-        place = int(torch.randint(len(test), (1,), generator=random))
-        noise = torch.rand(1, *found.run.image_shape, generator=random)
-        some = noise if guilty else (test[place][None] * 0.98 + noise * 0.02)
+@frozen(eq=False)
+class Asking:
+    """Two clients of a guard: one asks test images, the other noise, none of them twice."""
+
+    engine: Engine
+    found: guarded.Guarded
+    random: torch.Generator
+
+    def sample(self) -> tuple[int, float]:
+        """Ask one image of either client; return the kind of the answer, and its seconds."""
+        bad = bool(torch.randint(2, (1,), generator=self.random))
+        ask = Ask("bad" if bad else "good", self._image(bad))
         begun = time.perf_counter()
-        engine.answer([Ask("odd" if guilty else "even", some)])
+        self.engine.answer([ask])
         took = time.perf_counter() - begun
+        if not bad:
+            return PLAIN, took
+        seen = self.engine.service.listener
+        assert isinstance(seen, Record)
         assert seen.told
         _, honest, _, steps, _ = seen.told
-        times["suspected" if guilty else "plain"].append(took)
-        if guilty:
-            changed = bool((list(steps.values())[-1] != honest).any())
-            times["changed" if changed else "unchanged"].append(took)
-    pairs = (("suspected", "plain"), ("changed", "unchanged"))
-    return {"samples": samples} | {
-        " against ".join(p): welch(*(times[n] for n in p)) for p in pairs
+        return CHANGED if (list(steps.values())[-1] != honest).any() else UNCHANGED, took
+
+    def _image(self, bad: bool) -> torch.Tensor:
+        noise = torch.rand(1, *self.found.run.image_shape, generator=self.random)
+        test = self.found.run.test.images
+        place = torch.randint(len(test), (1,), generator=self.random)
+        return noise if bad else test[place].float() / 255 * 0.98 + noise * 0.02
+
+
+def compared(times: NDArray[np.float64]) -> dict[str, Any]:
+    """Return Welch's t for clients (suspected or not) and for answers (changed or not)."""
+    plain, unchanged, changed = (times[times[:, 0] == kind, 1] for kind in range(3))
+    return {
+        "samples": {"plain": len(plain), "unchanged": len(unchanged), "changed": len(changed)},
+        "suspected against plain": welch(np.concatenate([unchanged, changed]), plain),
+        "changed against unchanged": welch(changed, unchanged),
+        "load": psutil.getloadavg(),
     }
 
 
-def welch(one: list[float], other: list[float]) -> dict[str, float]:
+def welch(one: NDArray[np.float64], other: NDArray[np.float64]) -> dict[str, float]:
     """Return t of the times below their common 95th percentile, and the means in microseconds."""
-    bound = np.quantile([*one, *other], 0.95)
-    cropped = [np.array(times)[np.array(times) <= bound] for times in (one, other)]
+    bound = np.quantile(np.concatenate([one, other]), 0.95)
+    cropped = [times[times <= bound] for times in (one, other)]
     t = ttest_ind(*cropped, equal_var=False).statistic
     return {"t": float(t), **{f"mean_us_{n}": float(c.mean() * 1e6) for n, c in enumerate(cropped)}}
 
