@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import cattrs
 import sqlalchemy as sa
-import torch
 from attrs import define, field, validators
 from torch import Tensor
 
@@ -172,8 +171,7 @@ class SqlStore:
                 log = self.log((plugin, client, name))
                 batch.logs[plugin, client, name] = (log, 0)
                 log.append(rows)
-            for mark in dumped["ledger"]:
-                self._load_mark(mark)
+            self.ledger.load(dumped["ledger"])
 
     def exhibit(self) -> Exhibit:
         """Return the ledger with what was guarded last; raise if anything was changed."""
@@ -183,11 +181,6 @@ class SqlStore:
         if not made:
             raise BadEvidence("No guard has served from this store. Give the database of one.")
         return configured(made[-1].body, self.ledger)
-
-    def _load_mark(self, mark: Mapping[str, Any]) -> None:
-        clients, rows = tuple(mark["clients"]), torch.arange(len(mark["clients"]))
-        queries = Queries(mark["images"], clients, torch.full((len(clients),), -1))
-        self.ledger.add(queries, mark["answers"], [(mark["plugin"], rows, mark["kind"])])
 
     def _undo(self, batch: Batch, clients: Sequence[str]) -> None:
         """Drop what a failed batch has touched, from memory and from the connection."""
