@@ -20,6 +20,7 @@ from ringfence_serve import openapi, replies
 from ringfence_serve.batcher import Batcher
 from ringfence_serve.bodies import Bodies
 from ringfence_serve.decode import Reader
+from ringfence_serve.even import Even
 from ringfence_serve.limits import Rates
 from ringfence_serve.metrics import Metrics
 from ringfence_serve.operations import Operations
@@ -45,6 +46,7 @@ class Server:
     operator_key: str = field(repr=False)
     version: str = "0"
     body_seconds: float = 2.0
+    even_seconds: float = 0.0
     webhook: Webhook | None = None
 
     def app(self) -> ASGIApp:
@@ -65,7 +67,7 @@ class Server:
             exception_handlers={Exception: _failed, 404: _missing, 405: _not_so},
         )
         told = (self.batcher, self.reader, self.rates, self.metrics, self.body_seconds)
-        return Predict(others, *told)
+        return Predict(others, *told, Even(self.even_seconds))
 
     @asynccontextmanager
     async def _life(self, app: Starlette) -> AsyncIterator[None]:

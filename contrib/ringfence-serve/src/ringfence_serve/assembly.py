@@ -89,6 +89,7 @@ def make_server(guarded: Guarded, store: SqlStore, settings: Settings) -> Server
         operator_key=keys.own(settings.state / OPERATOR),
         version=version_of("ringfence-serve") or "0",
         body_seconds=settings.body_seconds,
+        even_seconds=settings.even / 1000,
         webhook=webhook,
     )
 

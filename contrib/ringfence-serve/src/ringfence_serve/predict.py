@@ -17,6 +17,7 @@ from ringfence_serve.batcher import Batcher, Full
 from ringfence_serve.bodies import TooLarge, TooSlow, whole
 from ringfence_serve.database import StoreUnavailable
 from ringfence_serve.decode import BadRequest, Reader
+from ringfence_serve.even import Even
 from ringfence_serve.failpoints import failpoint
 from ringfence_serve.limits import Rates
 from ringfence_serve.metrics import Metrics
@@ -37,6 +38,7 @@ class Predict:
     rates: Rates
     metrics: Metrics
     body_seconds: float
+    even: Even
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and count what was answered, and for how long that took."""
@@ -76,6 +78,7 @@ class Predict:
         if self.batcher.full:  # before any work is done for it, or those who wait would wait longer
             return replies.BUSY
         body = await whole(headers, receive, self.reader.largest, self.body_seconds)
+        arrived = time.perf_counter()
         account = self._client(headers)
         if account is None:
             return replies.error(401, "no_key", "Send Authorization: Bearer and your key.")
@@ -89,7 +92,9 @@ class Predict:
         if isinstance(reply, Refusal):
             return replies.error(reply.status, reply.code, reply.message)
         failpoint("reply.before")
-        return replies.answers(reply)
+        told = replies.answers(reply)
+        await self.even.wait(arrived)
+        return told
 
     def _client(self, headers: Headers) -> Account | None:
         scheme, _, text = _text(headers, b"authorization").partition(" ")

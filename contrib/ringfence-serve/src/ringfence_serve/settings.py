@@ -27,6 +27,7 @@ class Settings:
     webhook: str | None = field(default=None, repr=False)
     webhook_secret: bytes = field(default=b"", repr=False)
     body_seconds: float = 2.0
+    even: float = 0.0  #: milliseconds, see :mod:`ringfence_serve.even`
     connections: int = 1024
 
 

@@ -56,6 +56,13 @@ _path = click.Path(path_type=Path)
     "--queue", type=click.IntRange(1), default=1024, help="Images that may wait. Default: 1024."
 )
 @click.option(
+    "--even",
+    type=click.FloatRange(0, 1000),
+    default=0.0,
+    metavar="MS",
+    help="Answers leave after multiples of so many milliseconds. Default: 0, at once.",
+)
+@click.option(
     "--repeats",
     type=click.Choice(["same", "pipeline"]),
     default="same",
