@@ -12,7 +12,7 @@ FEW = 1_000_000  #: multiplications of a convolution up to which oneDNN does not
 SMALL = 8192  #: numbers up to which one call of PyTorch's pooling takes less than several maxima
 
 #: what PyTorch itself takes without oneDNN
-_direct: Callable[..., Tensor] = torch._C._nn.thnn_conv2d  # type: ignore[attr-defined]
+_direct: Callable[..., Tensor] = torch.ops.aten.thnn_conv2d.default
 
 
 def quicker(module: nn.Module) -> nn.Module:
