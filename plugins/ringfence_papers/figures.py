@@ -56,11 +56,17 @@ def figure(result: Result, value: str) -> float | None:
         if name not in MADE:
             raise BadSpec(f"{value!r} is no figure: before the colon stands {', '.join(MADE)}.")
         return MADE[name](result, plugin)
-    found: Any = result
-    for key in value.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
+    found = at(result, value)
     known = isinstance(found, (int, float)) and not isinstance(found, bool)
     return float(found) if known else None
+
+
+def at(result: Result, place: str) -> Any:
+    """Return what the result holds at keys joined by dots; nothing where there is none."""
+    found: Any = result
+    for key in place.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def _asked(result: Result, verifier: str) -> bool:

@@ -42,6 +42,8 @@ class Filled:
     name: str
     table: Table
     cells: list[dict[str, Cell]]
+    #: by row: those behind the first column that has any
+    runs: list[list[Result]] = field(factory=list)
 
     def published(self, row: int, column: str) -> float | None:
         """Return what the paper printed."""
@@ -67,7 +69,15 @@ def fill(study: Study, name: str, results: Results, asked: Asked) -> Filled:
         {column.name: _cell(study, table, place, row, column, found) for column in table.columns}
         for place, row in enumerate(table.rows)
     ]
-    return Filled(study, name, table, cells)
+    return Filled(study, name, table, cells, _runs(table, found))
+
+
+def _runs(table: Table, found: Mapping[Any, Any]) -> list[list[Result]]:
+    """Return the results of every row, by seed."""
+    runs: list[list[Result]] = [[] for _ in table.rows]
+    for (place, *_), told in found.items():
+        runs[place] = runs[place] or [result for _, (_, result) in sorted(told.items())]
+    return runs
 
 
 def folder(study: Study, named: Mapping[str, Any], sweep: str) -> str:

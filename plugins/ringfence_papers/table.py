@@ -56,6 +56,14 @@ class Claim:
 
 
 @frozen
+class Classes:
+    """What a plot by class shows: where a result file holds lists of one value per class."""
+
+    bars: str  #: how often each class occurs
+    dots: tuple[str, ...]  #: shares
+
+
+@frozen
 class Table:
     """A table, or the figures behind a plot."""
 
@@ -66,14 +74,18 @@ class Table:
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...] = ()
     note: str = ""
-    plot: Literal["", "dots", "lines"] = ""
+    plot: Literal["", "dots", "lines", "classes"] = ""
+    best: str = ""  #: of a plot of lines: the column at whose greatest mean a rule stands
+    classes: Classes | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Refuse names of columns that are not there."""
+        """Refuse names of columns that are not there, and a plot by class of nothing."""
+        if (self.plot == "classes") != (self.classes is not None):
+            raise ValueError('plot = "classes" and a part [classes] go together')
         known = [column.name for column in self.columns]
         told = [name for row in self.rows for name in row.published]
         told += [n for c in self.claims for n in (c.column, c.below, c.above) if n is not None]
-        for name in told:
+        for name in [*told, *([self.best] if self.best else [])]:
             if name not in known:
                 raise UnknownName("column", name, known)
 
