@@ -32,4 +32,4 @@ def drawn(filled: Filled) -> bytes:
 def _height(filled: Filled) -> float:
     if filled.table.plot == "lines":
         return LINES
-    return (classes if filled.table.plot == "classes" else dots).height(filled)
+    return classes.height(filled) if filled.table.plot == "classes" else dots.height(filled)
