@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from ringfence.flags import BinomialNoise, FixedShare, Flags, Suspicion, highest_rate
-from ringfence.store import MemoryStore
+from ringfence.memorystore import MemoryStore
 from ringfence.types import Queries
 
 

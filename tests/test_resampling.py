@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ringfence.flags import BinomialNoise, FixedShare, Suspicion
+from ringfence.memorystore import MemoryStore
 from ringfence.resampling import FalseSuspicion, false_suspicion
-from ringfence.store import MemoryStore
 
 
 def suspicion(limits, window=None):

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from ringfence import provenance
 from ringfence.cache import Cache
 from ringfence.fingerprint import fingerprint
+from ringfence.memorystore import MemoryStore
 from ringfence.oracles import Local
 from ringfence.protocols import OracleSource, Store
 from ringfence.randomness import Streams
 from ringfence.recipe import Recipe
 from ringfence.rehearsal import LoadImages, Rehearse, load_nothing
 from ringfence.run import AttackRun, DefenseRun, no_public
-from ringfence.store import MemoryStore
 from ringfence.types import Split
 
 

@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from numpy.typing import NDArray
 
 from ringfence.flags import Suspicion, highest_rate
-from ringfence.store import MemoryStore
+from ringfence.memorystore import MemoryStore
 from ringfence.types import Queries
 
 CONFIDENCE = 0.95  #: of the upper bound

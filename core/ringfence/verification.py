@@ -19,11 +19,11 @@ from ringfence.errors import BadEvidence, BadOption
 from ringfence.evidence import judge
 from ringfence.exhibit import Exhibit
 from ringfence.experiment import Experiment
+from ringfence.memorystore import MemoryStore
 from ringfence.protocols import Endpoint, Exhibitor, Verifier
 from ringfence.registration import Registration
 from ringfence.reports import report_of
 from ringfence.selection import ask, makers, manager
-from ringfence.store import MemoryStore
 from ringfence.types import Split
 
 HOOK = "make_verifier"

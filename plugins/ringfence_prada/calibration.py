@@ -8,9 +8,9 @@ from torch import nn
 
 from ringfence.images import as_float
 from ringfence.inference import logits
+from ringfence.memorystore import MemoryStore
 from ringfence.progress import track
 from ringfence.run import DefenseRun
-from ringfence.store import MemoryStore
 from ringfence.types import Queries
 from ringfence_prada.detector import Normality, Watch
 from ringfence_prada.normality import ENOUGH

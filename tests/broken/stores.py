@@ -6,9 +6,11 @@ from contextlib import contextmanager
 
 import attrs
 
+from ringfence.batch import Batch
 from ringfence.errors import BrokenPlugin
 from ringfence.ledger import Ledger
-from ringfence.store import Batch, MemoryStore, PluginStore
+from ringfence.memorystore import MemoryStore
+from ringfence.store import PluginStore
 from ringfence.testing import check_store
 
 

@@ -12,9 +12,9 @@ from attrs import evolve
 
 from ringfence.flags import BinomialNoise, FixedShare, Suspicion
 from ringfence.launch import launch
+from ringfence.memorystore import MemoryStore
 from ringfence.pipeline import run_experiment
 from ringfence.plugins import build, find, load
-from ringfence.store import MemoryStore
 from ringfence.testing import tiny_experiment
 from ringfence_amao import Amao, innocents
 

@@ -18,10 +18,10 @@ from ringfence.choice import Choice
 from ringfence.errors import BadOption, UnknownName
 from ringfence.images import as_float
 from ringfence.launch import launch
+from ringfence.memorystore import MemoryStore
 from ringfence.pipeline import run_experiment
 from ringfence.recipe import Recipe
 from ringfence.setup import prepare
-from ringfence.store import MemoryStore
 from ringfence.testing import check_detector, tiny_experiment
 from ringfence.training import fit
 from ringfence.types import Queries, Split

@@ -27,7 +27,7 @@ from ringfence_serve.settings import url_of
 from ringfence_serve.store import SqlStore
 
 from ringfence.images import as_float
-from ringfence.store import MemoryStore
+from ringfence.memorystore import MemoryStore
 
 IMAGES = 4000  #: different images that are asked; each time with another first pixel
 BEGIN, END = '{"pixels": ["', '"]}'

@@ -19,7 +19,7 @@ from ringfence_serve.failpoints import NAMES
 from ringfence_serve.settings import url_of
 from ringfence_serve.store import SqlStore
 
-from ringfence.store import MemoryStore
+from ringfence.memorystore import MemoryStore
 
 CLIENTS = 4
 

@@ -15,7 +15,7 @@ from ringfence_serve.settings import Settings
 from ringfence_serve.store import SqlStore
 from starlette.testclient import TestClient
 
-from ringfence.store import MemoryStore
+from ringfence.memorystore import MemoryStore
 from ringfence.testing import check_store
 
 

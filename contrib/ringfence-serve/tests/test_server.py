@@ -15,8 +15,8 @@ from PIL import Image
 from ringfence_serve.assembly import make_service
 from starlette.testclient import TestClient
 
+from ringfence.memorystore import MemoryStore
 from ringfence.service import Service
-from ringfence.store import MemoryStore
 
 PREDICT = "/v1/predict"
 

@@ -19,7 +19,7 @@ from ringfence_serve.store import SqlStore
 
 from ringfence import artifact, plugins
 from ringfence.errors import BadEvidence, BrokenPlugin, RingfenceError
-from ringfence.store import MemoryStore
+from ringfence.memorystore import MemoryStore
 from ringfence.testing import check_store
 
 

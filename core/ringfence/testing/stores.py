@@ -12,7 +12,7 @@ from torch import Tensor
 from ringfence.artifact import round_trip
 from ringfence.errors import BrokenPlugin, RingfenceError
 from ringfence.protocols import Store
-from ringfence.store import STATE_LIMIT
+from ringfence.state import STATE_LIMIT
 from ringfence.testing.promises import keeping, promise
 from ringfence.types import Queries
 

@@ -8,8 +8,9 @@ from typing import Any
 import cattrs
 import msgspec
 
+from ringfence.batch import Batch
 from ringfence.log import Log
-from ringfence.store import STATE_LIMIT, Batch, Key, plain
+from ringfence.state import STATE_LIMIT, Key, plain
 
 _encoder, _decoder = msgspec.json.Encoder(), msgspec.json.Decoder()
 

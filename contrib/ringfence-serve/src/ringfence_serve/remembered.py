@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 import cattrs
 from attrs import frozen
 
+from ringfence.batch import Batch
 from ringfence.log import Log
-from ringfence.store import Batch, Key
+from ringfence.state import Key
 from ringfence_serve import changes
 from ringfence_serve.memory import Kept, Memory
 from ringfence_serve.rows import Rows, piece

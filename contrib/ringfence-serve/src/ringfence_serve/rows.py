@@ -12,7 +12,7 @@ from attrs import frozen
 from torch import Tensor
 
 from ringfence.log import Log
-from ringfence.store import Key
+from ringfence.state import Key
 from ringfence_serve import schema, tensors
 from ringfence_serve.database import Database
 from ringfence_serve.driver import Values

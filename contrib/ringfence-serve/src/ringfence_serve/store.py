@@ -16,10 +16,12 @@ import sqlalchemy as sa
 from attrs import define, field, validators
 from torch import Tensor
 
+from ringfence.batch import Batch, outside
 from ringfence.errors import BadEvidence
 from ringfence.exhibit import Exhibit
 from ringfence.log import Log
-from ringfence.store import Batch, Key, PluginStore, outside
+from ringfence.state import Key
+from ringfence.store import PluginStore
 from ringfence.types import Queries
 from ringfence_serve import schema
 from ringfence_serve.chain import Chain, check
