@@ -25,6 +25,19 @@ def test_the_blocks_of_the_page_are_those_of_the_result_files():
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.parametrize("name", ["figure1", "figure2"])
+def test_the_plots_of_the_page_are_up_to_date(name):
+    """Byte by byte, which holds for the matplotlib of Ringfence's constraints.txt."""
+    pytest.importorskip("matplotlib")
+    command = find("commands", "reproduce").load()
+    own = DOCS / "plugins" / f"boogeyman-{name}.svg"
+    told = [f"boogeyman/{name}", "--results", str(DOCS / "results"), "--plot", str(own), "--check"]
+    done = CliRunner().invoke(command, told)
+
+    assert done.exit_code == 0, done.output
+    assert f"({own.name})" in PAGE.read_text()
+
+
 def test_the_page_names_the_speed_that_was_measured():
     found = json.loads((DOCS / "results/speed/boogeyman-squeezenet64-cpu.json").read_text())
     text = " ".join(PAGE.read_text().split())
