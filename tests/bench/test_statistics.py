@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ringfence_bench.statistics.bootstrap import interval
@@ -31,6 +31,7 @@ def flipped(differences):
 
 
 @given(st.lists(accuracies, min_size=1, max_size=8))
+@example([0.0, 0.0, 0.0, 0.5, 0.5078, 0.0312, -0.8047, -0.2266])  # sums equal but for rounding
 @settings(max_examples=60, deadline=None)
 def test_the_permutation_test_counts_what_brute_force_counts(differences):
     assert p_value(differences) == pytest.approx(flipped(differences))
@@ -40,6 +41,13 @@ def test_fourteen_differences_are_flipped_exactly():
     differences = [0.01 * (i + 1) for i in range(14)]
 
     assert p_value(differences) == 2 / 2**14
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1, 1e5])
+def test_units_make_no_difference(unit):
+    differences = [0.5, 0.5078, 0.0312, -0.8047, -0.2266]
+
+    assert p_value([unit * one for one in differences]) == p_value(differences) == 1
 
 
 def test_many_differences_are_sampled_alike_in_every_call():
