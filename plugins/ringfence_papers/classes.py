@@ -18,12 +18,12 @@ PANEL = 2.3  #: inches of one row
 
 def height(filled: Filled) -> float:
     """Return the inches that the panels need."""
-    return 0.7 + PANEL * max(1, len(_shown(filled)))
+    return 0.7 + PANEL * max(1, len(filled.shown))
 
 
 def draw(filled: Filled, figure: Any) -> None:
     """Draw means over the seeds, classes from the rarest to the most frequent."""
-    shown = _shown(filled)
+    shown = filled.shown
     panels = figure.subplots(max(1, len(shown)), squeeze=False)[:, 0]
     for axes, place in zip(panels, shown, strict=False):
         _panel(filled, axes, place)
@@ -53,10 +53,6 @@ def _panel(filled: Filled, axes: Any, place: int) -> None:
     axes.set_zorder(behind.get_zorder() + 1)
     axes.patch.set_visible(False)
     axes.set_title(" ".join(map(str, filled.table.rows[place].at.values())), fontsize=8)
-
-
-def _shown(filled: Filled) -> list[int]:
-    return [place for place, runs in enumerate(filled.runs) if runs]
 
 
 def _mean(runs: Sequence[Result], value: str) -> Any:

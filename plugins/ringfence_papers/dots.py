@@ -15,13 +15,13 @@ SPREAD = 0.6  #: of the room of a row, over its columns, so that bars do not hid
 
 def height(filled: Filled) -> float:
     """Return the inches that the rows need."""
-    return 1.2 + 0.55 * len(_shown(filled))
+    return 1.2 + 0.55 * len(filled.shown)
 
 
 def draw(filled: Filled, figure: Any) -> None:
     """Draw the rows of which something was measured, the first on top."""
     axes = figure.subplots()
-    shown, columns = _shown(filled), _alike(filled)
+    shown, columns = filled.shown, _alike(filled)
     for number, column in enumerate(columns):
         shift = SPREAD * ((number + 0.5) / len(columns) - 0.5)
         for place, level in zip(shown, np.arange(len(shown)) + shift, strict=True):
@@ -51,11 +51,6 @@ def _alike(filled: Filled) -> list[Column]:
     """Return the columns that hold the same figure as the first."""
     columns = filled.table.columns
     return [column for column in columns if column.value == columns[0].value]
-
-
-def _shown(filled: Filled) -> list[int]:
-    """Return the places of the rows of which something was measured."""
-    return [p for p, cells in enumerate(filled.cells) if any(c.seeds for c in cells.values())]
 
 
 def _row(filled: Filled, place: int) -> str:

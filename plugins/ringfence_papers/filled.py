@@ -50,6 +50,11 @@ class Filled:
         return self.table.rows[row].published.get(column)
 
     @property
+    def shown(self) -> list[int]:
+        """The places of the rows of which something was measured."""
+        return [p for p, row in enumerate(self.cells) if any(cell.seeds for cell in row.values())]
+
+    @property
     def files(self) -> list[str]:
         """The names of the result files behind it."""
         return sorted({name for row in self.cells for cell in row.values() for name in cell.files})

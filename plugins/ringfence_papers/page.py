@@ -22,11 +22,7 @@ def page(filled: Filled) -> str:
     found = list(verdicts(filled))
     if found:
         lines += ["", *(f"* {_told(filled, verdict)}" for verdict in found)]
-    left = [
-        _at(row.at)
-        for row, cells in zip(filled.table.rows, filled.cells, strict=True)
-        if not any(cell.seeds for cell in cells.values())
-    ]
+    left = [_at(row.at) for place, row in enumerate(filled.table.rows) if place not in filled.shown]
     if left:
         lines += ["", f"Not run: {'; '.join(left)}."]
     told = ", ".join(f"`{name}`" for name in filled.files) or "none yet"
@@ -44,10 +40,8 @@ def rows(filled: Filled) -> Iterator[str]:
         heads += [f"{column.name}: paper", "ours"] if column.name in printed else [column.name]
     yield _line([*heads, "marks"])
     yield _line(["---"] * (len(heads) + 1))
-    for place, row in enumerate(table.rows):
-        cells = filled.cells[place]
-        if not any(cell.seeds for cell in cells.values()):
-            continue
+    for place in filled.shown:
+        row, cells = table.rows[place], filled.cells[place]
         told = [_name(row.at.get(name, "")) for name in names]
         for column in table.columns:
             if column.name in printed:

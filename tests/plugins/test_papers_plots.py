@@ -17,6 +17,7 @@ from ringfence_papers.table import Classes, Column, Row, Table
 
 figures = pytest.importorskip("matplotlib.figure")
 COLUMNS = (Column("a", "substitute.accuracy"), Column("b", "attack.changed"))
+SEEN = {"a": Cell({0: 0.5})}
 BY_CLASS = Classes("metrics.perclass.pool", ("metrics.perclass.substitute",))
 
 
@@ -63,7 +64,7 @@ def test_lines_over_far_values_are_logarithmic():
 
 def test_a_panel_has_the_classes_from_the_rarest_on_and_means_over_the_seeds():
     runs = [[run([4, 0, 2], [0.5, None, 1.0]), run([6, 0, 2], [0.7, 0.2, 0.0])], []]
-    filled = of([{"x": 1}, {"x": 2}], [{}, {}], runs, plot="classes", classes=BY_CLASS)
+    filled = of([{"x": 1}, {"x": 2}], [SEEN, {}], runs, plot="classes", classes=BY_CLASS)
     accuracy, counts = axes_of(draw_classes, filled)
 
     assert [tick.get_text() for tick in accuracy.get_xticklabels()] == ["1", "2", "0"]
@@ -72,7 +73,7 @@ def test_a_panel_has_the_classes_from_the_rarest_on_and_means_over_the_seeds():
 
 
 def test_a_value_that_is_no_list_is_refused():
-    filled = of([{"x": 1}], [{}], [[run(3, [1.0])]], plot="classes", classes=BY_CLASS)
+    filled = of([{"x": 1}], [SEEN], [[run(3, [1.0])]], plot="classes", classes=BY_CLASS)
 
     with pytest.raises(BadSpec, match=r"no list at 'metrics.perclass.pool'"):
         draw_classes(filled, figures.Figure())
@@ -90,7 +91,7 @@ def test_a_plot_by_class_needs_its_lists(given):
     "filled",
     [
         epochs(1, 5, 200),
-        of([{"x": 1}], [{}], [[run([1, 2], [0.5, 0.5])]], plot="classes", classes=BY_CLASS),
+        of([{"x": 1}], [SEEN], [[run([1, 2], [0.5, 0.5])]], plot="classes", classes=BY_CLASS),
         of([{"x": 1}], [{}], [], plot="classes", classes=BY_CLASS),
         of([{"x": "one"}], [{"a": Cell({0: 0.5}), "b": Cell()}], plot="dots"),
     ],
